@@ -6,7 +6,7 @@ the earliest of everything that is loaded for the question.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -58,6 +58,16 @@ class Recorded:
             cost=self.cost[:, places],
         )
 
+    def at(self, questions: Sequence[int]) -> "Recorded":
+        """The samples on the questions at these positions."""
+        places = np.array(questions, np.intp)
+        return Recorded(
+            classes=self.classes[places],
+            errored=self.errored[places],
+            tokens=self.tokens[places],
+            cost=self.cost[places],
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
@@ -83,6 +93,33 @@ class Table:
     samples: Recorded
     greedy: Recorded
     right: Flags
+
+    def at(self, questions: Sequence[int]) -> "Table":
+        """The same models on the questions at these positions, in this order."""
+        kept = tuple(self.questions[place] for place in questions)
+        tasks = {question.task for question in kept}
+        return replace(
+            self,
+            questions=kept,
+            kinds=tuple(self.kinds[place] for place in questions),
+            guessed={task: kind for task, kind in self.guessed.items() if task in tasks},
+            samples=self.samples.at(questions),
+            greedy=self.greedy.at(questions),
+            right=self.right[np.array(questions, np.intp)],
+        )
+
+    def of(self, models: Sequence[int]) -> "Table":
+        """The same questions with the models at these positions, in this pool order.
+
+        Classes keep their numbers, and whether they are right: a class is graded once, however
+        many of the models take part.
+        """
+        return replace(
+            self,
+            models=tuple(self.models[place] for place in models),
+            samples=self.samples.of(models),
+            greedy=self.greedy.of(models),
+        )
 
 
 @dataclass(frozen=True, slots=True)

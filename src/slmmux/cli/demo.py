@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slmmux.cli.collect import fill
-from slmmux.cli.eval import need_analysis
 from slmmux.cli.show import NARROWEST, JsonOption, at_least, console, print_json
+from slmmux.cli.tables import need_analysis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ def demo(
     drawn into a bank, so that every method can be shown; SLM-MUX's draws are those that exact
     stopping would have made. `slmmux eval --bank slmmux-demo.db` prints the table again.
     """
-    need_analysis()
+    need_analysis("demo")
     from slmmux.cli.eval_table import show
     from slmmux.collect import Plan
     from slmmux.config import Config
