@@ -41,7 +41,7 @@ def table_of(texts: "list[str | None]", tasks: "list[str] | None" = None) -> Tab
             BankQuestion(id=place, task=(tasks or ["t"] * count)[place], name=str(place), text=text)
             for place, text in enumerate(texts)
         ),
-        kinds=("text",) * count,
+        kinds=tuple("text" for _ in texts),
         guessed={"t": "text"},
         models=("a", "b"),
         run_seed=0,
