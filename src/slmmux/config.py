@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from slmmux.config_files import read_toml
-from slmmux.config_messages import Key, check, dotted
+from slmmux.config_messages import Key, check, told
 from slmmux.config_models import read_model
 from slmmux.config_schema import FileTable, ModelTable, MuxTable, SamplingTable
-from slmmux.default_pools import DEFAULT_MODELS
+from slmmux.default_pools import DEFAULT_MODELS, POOLS
 from slmmux.errors import ConfigError
 from slmmux.sampling import SamplingLimits
 from slmmux.stopping import Schedule
@@ -51,14 +51,16 @@ class Config:
     """Everything that `slmmux.toml` says.
 
     Attributes:
-        path: the file; None is the built-in default, two small models that run embedded.
+        path: the file; None is a built-in pool, by default two small models that run embedded.
         models: in pool order.
+        profile: the file that chooses among them, for whoever answers questions.
     """
 
     path: Path | None = None
     models: tuple[Model, ...] = DEFAULT_MODELS
     mux: MuxConfig = field(default_factory=MuxConfig)
     sampling: SamplingLimits = field(default_factory=SamplingLimits)
+    profile: Path | None = None
 
 
 def find_config(explicit: str | Path | None = None) -> Path | None:
@@ -82,11 +84,14 @@ def load_config(explicit: str | Path | None = None) -> Config:
     """The configuration that `find_config` finds, or the default pool.
 
     Args:
-        explicit: the file that the caller named.
+        explicit: the file that the caller named, or a built-in pool: `default`, `demo`,
+            `candidates` (what the demo's pool was chosen from).
 
     Raises:
         ConfigError: every problem of the file in one message.
     """
+    if str(explicit) in POOLS and not Path(str(explicit)).exists():
+        return Config(models=POOLS[str(explicit)]())
     path = find_config(explicit)
     return Config() if path is None else read_config(path)
 
@@ -102,10 +107,7 @@ def read_config(path: str | Path) -> Config:
     config = _config(path, read_toml(path), problems)
     if not problems:
         return config
-    lines = [f"{path}: {dotted(key)}: {what}" for key, what in problems]
-    if len(lines) > 1:
-        lines = [f"{len(lines)} problems in the configuration", *(f"  {line}" for line in lines)]
-    raise ConfigError("\n".join(lines))
+    raise ConfigError(told(path, problems, "configuration"))
 
 
 def _config(path: Path, document: Mapping[str, Any], problems: list[tuple[Key, str]]) -> Config:
@@ -117,7 +119,9 @@ def _config(path: Path, document: Mapping[str, Any], problems: list[tuple[Key, s
         return good
 
     file = checked(FileTable, document)
-    mux = _mux(checked(MuxTable, file.get("mux", {}), ("mux",)))
+    answering = checked(MuxTable, file.get("mux", {}), ("mux",))
+    profile = answering.pop("profile", None)
+    mux = _mux(answering)
     sampling = _sampling(checked(SamplingTable, file.get("sampling", {}), ("sampling",)))
     models: list[Model] = []
     for position, data in enumerate(file.get("models", ())):
@@ -126,7 +130,13 @@ def _config(path: Path, document: Mapping[str, Any], problems: list[tuple[Key, s
         models.append(read_model(table, path.parent, partial(_complain, problems, at)))
     if "models" in file or "models" not in document:
         problems.extend(_pool_problems(models, mux))
-    return Config(path=path, models=tuple(models), mux=mux, sampling=sampling)
+    return Config(
+        path=path,
+        models=tuple(models),
+        mux=mux,
+        sampling=sampling,
+        profile=None if profile is None else path.parent / Path(profile).expanduser(),
+    )
 
 
 def _complain(problems: list[tuple[Key, str]], at: Key, key: str, what: str) -> None:

@@ -1,14 +1,15 @@
-"""What is wrong with a table of `slmmux.toml`, in words for the person who wrote it."""
+"""What is wrong with a table of a TOML file, in words for the person who wrote it."""
 
 import difflib
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from slmmux.config_schema import TABLES, TAGS, WORDS
+from slmmux.config_schema import CONFIG, TAGS, Form
 
 Key: TypeAlias = tuple[str | int, ...]  # ("models", 2, "temperature"): models[2].temperature
 
@@ -38,7 +39,7 @@ def _adapter(table: type) -> TypeAdapter[dict[str, Any]]:
 
 
 def check(
-    table: type, data: Mapping[str, Any], at: Key = ()
+    table: type, data: Mapping[str, Any], at: Key = (), form: Form = CONFIG
 ) -> tuple[dict[str, Any], list[tuple[Key, str]]]:
     """The keys of a table that are as they should be, and what is wrong with the others."""
     try:
@@ -48,7 +49,7 @@ def check(
         found = error.errors(include_url=False)
         bad = {detail["loc"][0] for detail in found}
         good = {key: value for key, value in data.items() if key not in bad}
-        return good, [_problem(detail, at) for detail in found]
+        return good, [_problem(detail, at, form) for detail in found]
 
 
 def dotted(key: Key) -> str:
@@ -59,26 +60,34 @@ def dotted(key: Key) -> str:
     return text.removeprefix(".")
 
 
+def told(path: Path, problems: Sequence[tuple[Key, str]], file: str) -> str:
+    """One message for all problems of a file: a line each."""
+    lines = [f"{path}: {dotted(key)}: {what}" for key, what in problems]
+    if len(lines) > 1:
+        lines = [f"{len(lines)} problems in the {file}", *(f"  {line}" for line in lines)]
+    return "\n".join(lines)
+
+
 def quoted(values: Sequence[object]) -> str:
     """`"a", "b" or "c"`."""
     words = [f'"{value}"' for value in values]
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _problem(detail: ErrorDetails, at: Key) -> tuple[Key, str]:
+def _problem(detail: ErrorDetails, at: Key, form: Form) -> tuple[Key, str]:
     key = (*at, *(part for part in detail["loc"] if part not in TAGS))
     if detail["type"] == "extra_forbidden":
-        return key, _unknown(key, detail["input"])
-    return key, _wrong(detail, key)
+        return key, _unknown(key, detail["input"], form)
+    return key, _wrong(detail, key, form)
 
 
-def _unknown(key: Key, value: object) -> str:
+def _unknown(key: Key, value: object, form: Form) -> str:
     """An unknown key, and the one that was probably meant; never its value."""
     table = ".".join(part for part in key[:-1] if isinstance(part, str))
     name = str(key[-1])
     plain = name.lower().replace("-", "_")
-    here = list(TABLES[table].__annotations__)
-    if table == "models" and plain in _SECRETS and isinstance(value, str | dict):
+    here = list(form.tables[table].__annotations__)
+    if "api_key_env" in here and plain in _SECRETS and isinstance(value, str | dict):
         return (
             "keys do not belong in this file; put the key into an environment variable and its "
             'name here: api_key_env = "MY_API_KEY" (or use api_key_file)'
@@ -87,20 +96,14 @@ def _unknown(key: Key, value: object) -> str:
         return f"unknown key; did you mean {_SYNONYMS[plain]}?"
     if near := difflib.get_close_matches(plain, here, n=1):
         return f"unknown key; did you mean {near[0]}?"
-    if elsewhere := list(_elsewhere(_SYNONYMS.get(plain, plain))):
+    if elsewhere := list(_elsewhere(_SYNONYMS.get(plain, plain), form)):
         return f"unknown key; {_SYNONYMS.get(plain, plain)} belongs in {elsewhere[0]}"
     return f"unknown key; known are {', '.join(here)}"
 
 
-def _elsewhere(name: str) -> Iterator[str]:
-    headers = {
-        "models": "[[models]]",
-        "models.prompt": "[models.prompt]",
-        "mux": "[mux]",
-        "sampling": "[sampling]",
-    }
-    for table, header in headers.items():
-        if name in TABLES[table].__annotations__:
+def _elsewhere(name: str, form: Form) -> Iterator[str]:
+    for table, header in form.headers.items():
+        if name in form.tables[table].__annotations__:
             yield header
 
 
@@ -119,30 +122,36 @@ _BOUNDS = {
     "greater_than": ("gt", "more than"),
     "less_than_equal": ("le", "at most"),
     "less_than": ("lt", "less than"),
+    "too_short": ("min_length", "at least"),
+    "too_long": ("max_length", "at most"),
 }
 
 
-def _wrong(detail: ErrorDetails, key: Key) -> str:
+def _wrong(detail: ErrorDetails, key: Key, form: Form) -> str:
     kind, value = detail["type"], detail["input"]
     if kind == "missing":
         return "is missing"
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         bound = detail["ctx"][name]
+        if "actual_length" in detail["ctx"]:
+            return f"must have {words} {bound} in it, not {detail['ctx']['actual_length']}"
         return f"must be {words} {bound if isinstance(bound, int) else f'{bound:g}'}, not {value}"
     if kind == "literal_error":
-        return _not_among(key, value)
+        return _not_among(key, value, form)
+    return _not_a(kind, value, key) if kind in _KINDS else detail["msg"]
+
+
+def _not_a(kind: str, value: object, key: Key) -> str:
     if key == ("models",):
         return "must be a list of tables: write [[models]] before each model"
-    if kind in _KINDS:
-        return f"must be {_KINDS[kind]}, not {_described(value)}{_quotes_hint(kind, value, key)}"
-    return detail["msg"]
+    return f"must be {_KINDS[kind]}, not {_described(value)}{_quotes_hint(kind, value, key)}"
 
 
-def _not_among(key: Key, value: object) -> str:
+def _not_among(key: Key, value: object, form: Form) -> str:
     if key[-1] == "stopping":
         return f'must be "exact", "off" or {{risk = 0.05}}, not {_described(value)}'
-    values = WORDS[str(key[-1])]
+    values = form.words[str(key[-1])]
     near = difflib.get_close_matches(str(value).lower(), values, n=1)
     guess = f'; did you mean "{near[0]}"?' if near else ""
     return f"must be {quoted(values)}, not {_described(value)}{guess}"

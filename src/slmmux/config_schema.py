@@ -4,6 +4,8 @@ Defaults are not here: a key that is not given keeps the default of `Model`, `Mu
 `SamplingLimits`.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Required, TypeAlias, get_args
 
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, with_config
@@ -16,7 +18,7 @@ from slmmux.waves import MOST_SAMPLES
 
 NUse: TypeAlias = Literal["auto", "seeded", "never"]
 
-_table = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+as_table = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 
 
 def _not_blank(text: str) -> str:
@@ -25,42 +27,42 @@ def _not_blank(text: str) -> str:
     return text
 
 
-_Text = Annotated[str, AfterValidator(_not_blank)]
+Text = Annotated[str, AfterValidator(_not_blank)]
 _Count = Annotated[int, Field(ge=1)]
 _Seconds = Annotated[float, Field(gt=0)]
 _Money = Annotated[float, Field(ge=0)]
 
 
-@_table
+@as_table
 class ExampleTable(TypedDict):
     """A solved question."""
 
-    question: _Text
-    answer: _Text
+    question: Text
+    answer: Text
 
 
-@_table
+@as_table
 class PromptTable(TypedDict, total=False):
     """How a question is put to the model."""
 
     system: str
     instruction: str
-    stop: list[_Text]
+    stop: list[Text]
     examples: list[ExampleTable]
 
 
-@_table
+@as_table
 class ModelTable(TypedDict, total=False):
     """One `[[models]]` entry."""
 
-    name: _Text
-    model: Required[_Text]
-    base_url: _Text
+    name: Text
+    model: Required[Text]
+    base_url: Text
     api: Api
-    api_key_env: _Text
-    api_key_file: _Text
+    api_key_env: Text
+    api_key_file: Text
     prompt: PromptTable
-    few_shot_file: _Text
+    few_shot_file: Text
     temperature: Annotated[float, Field(ge=0, le=2)]
     top_p: Annotated[float, Field(gt=0, le=1)]
     max_tokens: Annotated[int, Field(ge=1, le=10_000_000)]
@@ -71,29 +73,31 @@ class ModelTable(TypedDict, total=False):
     max_concurrency: _Count
 
 
-@_table
+@as_table
 class RiskTable(TypedDict):
     """`stopping = {risk = 0.05}`."""
 
     risk: Annotated[float, Field(gt=0, lt=1)]
 
 
-_WORD, _RISK = "<word>", "<risk>"
-TAGS = frozenset({_WORD, _RISK})  # stand in the path of an error, not in the file
+WORD, RISK = "<word>", "<risk>"
+TAGS = frozenset({WORD, RISK})  # stand in the path of an error, not in the file
 
 
-def _stopping_form(value: object) -> str:
-    return _RISK if isinstance(value, dict) else _WORD
+def stopping_form(value: object) -> str:
+    """Which of the two ways to write `stopping` this is."""
+    return RISK if isinstance(value, dict) else WORD
 
 
-@_table
+@as_table
 class MuxTable(TypedDict, total=False):
     """`[mux]`."""
 
+    profile: Text
     k: Annotated[int, Field(ge=1, le=MOST_SAMPLES)]
     stopping: Annotated[
-        Annotated[Literal["exact", "off"], Tag(_WORD)] | Annotated[RiskTable, Tag(_RISK)],
-        Discriminator(_stopping_form),
+        Annotated[Literal["exact", "off"], Tag(WORD)] | Annotated[RiskTable, Tag(RISK)],
+        Discriminator(stopping_form),
     ]
     schedule: Schedule
     deadline: _Seconds
@@ -101,7 +105,7 @@ class MuxTable(TypedDict, total=False):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)]  # banks keep it in 64 bits
 
 
-@_table
+@as_table
 class SamplingTable(TypedDict, total=False):
     """`[sampling]`."""
 
@@ -111,13 +115,28 @@ class SamplingTable(TypedDict, total=False):
     max_retry_time: Annotated[float, Field(ge=0)]
 
 
-@_table
+@as_table
 class FileTable(TypedDict, total=False):
     """The whole file; the tables inside are checked one by one."""
 
     models: list[dict[str, Any]]
     mux: dict[str, Any]
     sampling: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """What a kind of TOML file may hold, for messages about files that hold something else.
+
+    Attributes:
+        tables: dotted place → its keys and their types.
+        words: key → the words that it takes, where there are only a few.
+        headers: place → how its header is written, for keys in the wrong table.
+    """
+
+    tables: Mapping[str, type]
+    words: Mapping[str, tuple[str, ...]]
+    headers: Mapping[str, str]
 
 
 TABLES: dict[str, type] = {
@@ -130,8 +149,13 @@ TABLES: dict[str, type] = {
     "sampling": SamplingTable,
 }
 
-WORDS: dict[str, tuple[str, ...]] = {
-    "api": get_args(Api),
-    "n": get_args(NUse),
-    "schedule": get_args(Schedule),
-}
+CONFIG = Form(
+    TABLES,
+    words={"api": get_args(Api), "n": get_args(NUse), "schedule": get_args(Schedule)},
+    headers={
+        "models": "[[models]]",
+        "models.prompt": "[models.prompt]",
+        "mux": "[mux]",
+        "sampling": "[sampling]",
+    },
+)

@@ -6,6 +6,8 @@ benchmarks/choose_prompts.py on problems that the demo never asks; the examples 
 same generator under another seed, and the validation accuracies are that benchmark's.
 """
 
+from collections.abc import Callable
+
 from slmmux.tasks.arithmetic import shown
 from slmmux.types import Example, Model, PromptStyle
 
@@ -91,3 +93,25 @@ def demo_models() -> tuple[Model, ...]:
         ("gemma3-270m", "reckoning", 0.208),
     )
     return tuple(few_shot(w, name, PROMPTS[name], accuracy) for w, name, accuracy in chosen)
+
+
+def candidates() -> tuple[Model, ...]:
+    """What the demo's pool was chosen from: both sets of weights under every prompt."""
+    return tuple(
+        few_shot(weights, name, topics)
+        for weights in ("smollm2-135m", "gemma3-270m")
+        for name, topics in PROMPTS.items()
+    )
+
+
+POOLS: dict[str, Callable[[], tuple[Model, ...]]] = {
+    "default": lambda: DEFAULT_MODELS,
+    "demo": demo_models,
+    "candidates": candidates,
+}
+
+
+def built_in_models() -> dict[str, Model]:
+    """Every model of every pool here, by name."""
+    pools = ("candidates", "demo", "default")
+    return {model.name: model for pool in pools for model in POOLS[pool]()}

@@ -9,6 +9,7 @@ from slmmux.cli import NO_ANSWER
 from slmmux.cli.asking import (
     DeadlineOption,
     KindOption,
+    ProfileOption,
     SamplesOption,
     ScheduleOption,
     SeedOption,
@@ -44,6 +45,7 @@ def ask(
     ] = None,
     k: SamplesOption = None,
     config: ConfigOption = None,
+    profile: ProfileOption = None,
     stopping: StoppingOption = None,
     schedule: ScheduleOption = None,
     seed: SeedOption = None,
@@ -66,7 +68,13 @@ def ask(
     asked = question_of(text, kind_of(kind), options)
     validate(asked)
     settings = configured(
-        config, k=k, stopping=stopping, schedule=schedule, seed=seed, deadline=deadline
+        config,
+        profile=profile,
+        k=k,
+        stopping=stopping,
+        schedule=schedule,
+        seed=seed,
+        deadline=deadline,
     )
     fetch_missing(settings.models)
     result = run_async(_ask(settings, asked))

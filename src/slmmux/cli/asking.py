@@ -1,6 +1,6 @@
 """What `ask` and `run` share: options, weights fetched first, and a Mux of the configuration."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -18,6 +18,15 @@ _KINDS = "auto, math, number, choice, date, yes_no, json or text"
 
 KindOption = Annotated[
     str, typer.Option("--kind", help=f"How answers are read: {_KINDS}.", metavar="KIND")
+]
+ProfileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        help="A file of `slmmux search --write`: it chooses models of the pool, k and the rule.",
+        metavar="FILE",
+        show_default=False,
+    ),
 ]
 SamplesOption = Annotated[
     int | None,
@@ -70,22 +79,28 @@ def kind_of(word: str) -> "Kind":
 def configured(
     path: Path | None,
     *,
+    profile: Path | None,
     k: int | None,
     stopping: str | None,
     schedule: str | None,
     seed: int | None,
     deadline: float | None,
 ) -> "Config":
-    """The configuration with what the command line overrides.
+    """The configuration, what the profile says over it, and the command line over both.
+
+    What a profile's validation does not hold for any more is told on stderr.
 
     Raises:
-        UsageError: an option or the configuration cannot be used.
+        UsageError: an option, the configuration or the profile cannot be used.
     """
     import dataclasses
 
     from slmmux.config import load_config
 
     config = load_config(path)
+    chosen = profile or config.profile
+    if chosen is not None:
+        config = _profiled(config, chosen)
     changes = {
         "k": k,
         "stopping": None if stopping is None else _stopping_of(stopping),
@@ -94,8 +109,35 @@ def configured(
         "deadline_s": deadline,
     }
     given = {name: value for name, value in changes.items() if value is not None}
+    if chosen is not None:
+        _tell_overrides(config, chosen, given)
     # The fields are checked where they are used; here they only replace one another.
     return dataclasses.replace(config, mux=dataclasses.replace(config.mux, **given))  # type: ignore[arg-type]
+
+
+def _profiled(config: "Config", path: Path) -> "Config":
+    """The configuration as the profile has it; warnings go to stderr."""
+    from slmmux.profile_file import read_profile
+    from slmmux.profile_pool import apply_profile
+
+    applied = apply_profile(read_profile(path), config)
+    for warning in applied.warnings:
+        _tell(path, warning)
+    return applied.config
+
+
+def _tell_overrides(config: "Config", path: Path, given: "Mapping[str, object]") -> None:
+    """Say what the command line has otherwise than the profile."""
+    for name in ("k", "stopping", "schedule"):
+        here = getattr(config.mux, name)
+        if name in given and given[name] != here:
+            _tell(path, f"{name} is {given[name]} as the command line says, not {here}")
+
+
+def _tell(path: Path, what: str) -> None:
+    from slmmux.cli.show import console
+
+    console(stderr=True).print(f"{path}: {what}", style="yellow", soft_wrap=True)
 
 
 @asynccontextmanager

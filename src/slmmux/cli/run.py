@@ -9,6 +9,7 @@ from slmmux.cli import NO_ANSWER, UPSTREAMS_FAILED
 from slmmux.cli.asking import (
     DeadlineOption,
     KindOption,
+    ProfileOption,
     SamplesOption,
     ScheduleOption,
     SeedOption,
@@ -47,6 +48,7 @@ def run(
     kind: KindOption = "auto",
     k: SamplesOption = None,
     config: ConfigOption = None,
+    profile: ProfileOption = None,
     stopping: StoppingOption = None,
     schedule: ScheduleOption = None,
     seed: SeedOption = None,
@@ -65,7 +67,13 @@ def run(
 
     asked = read_questions(questions, kind_of(kind))
     settings = configured(
-        config, k=k, stopping=stopping, schedule=schedule, seed=seed, deadline=deadline
+        config,
+        profile=profile,
+        k=k,
+        stopping=stopping,
+        schedule=schedule,
+        seed=seed,
+        deadline=deadline,
     )
     counts = _Counts()
     with AnswerFile(out, _shaping(settings)) as answers:

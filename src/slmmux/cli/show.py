@@ -18,7 +18,8 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         "--pool",
-        help="The configuration; otherwise SLMMUX_CONFIG, ./slmmux.toml or the default pool.",
+        help="The configuration, or a built-in pool (default, demo, candidates); otherwise "
+        "SLMMUX_CONFIG, ./slmmux.toml or the default pool.",
         metavar="FILE",
         show_default=False,
     ),

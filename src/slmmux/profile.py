@@ -1,0 +1,143 @@
+"""A profile: which models answer, how many samples, by which rule, and what that was chosen from.
+
+`slmmux search --write` makes the file; `ask`, `run` and `eval` take it with `--profile`.
+`profile_file` reads it, `profile_text` writes it, `profile_pool` puts it over a configuration.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from slmmux.results import Json
+from slmmux.stopping import Schedule
+from slmmux.types import Interval
+from slmmux.waves import Stopping
+
+SCHEMA = "slmmux.profile/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileModel:
+    """A model of the profile and how it did on the validation questions.
+
+    Attributes:
+        name: in the pool.
+        validation_accuracy: mean over questions of the share of correct samples, 0..1 (rule 8).
+        correct, samples: over all validation questions.
+        fingerprint: of everything that shaped the samples; a bank tells variants apart by it.
+        settings: what shaped them, as far as the bank knows: model id, API, prompt (a hash),
+            temperature, top_p, max_tokens. Never a key.
+    """
+
+    name: str
+    validation_accuracy: float
+    correct: int
+    samples: int
+    fingerprint: str
+    settings: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleScore:
+    """What a rule scored on the validation questions.
+
+    Attributes:
+        models: that the rule was given: the profile's, or one of them.
+        stderr: standard error of the accuracy, over questions.
+        ci95: of the accuracy.
+    """
+
+    rule: str
+    models: tuple[str, ...]
+    accuracy: float
+    stderr: float
+    ci95: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What the search maximised, and what it was for these models (rule 9).
+
+    Attributes:
+        name: `paper` or `accuracy`.
+        value: of the objective.
+        weight: λ, how much contradictions count.
+        correct: what makes a model correct on a question: `mode`, `any` or `at-least:C`.
+        union: share of questions where some model is correct.
+        contradiction: share where one is consistently wrong while another is correct.
+        sizes: numbers of models that were searched.
+    """
+
+    name: str
+    value: float
+    weight: float
+    correct: str
+    union: float
+    contradiction: float
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """What the choice was made from.
+
+    Attributes:
+        bank: file name, for a person.
+        digest: of the questions, references and samples of all models that were searched.
+        models: how many models were searched.
+        samples: of all of them.
+        run_seed: of the samples.
+    """
+
+    bank: str
+    digest: str
+    tasks: tuple[str, ...]
+    questions: int
+    models: int
+    samples: int
+    run_seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Everything that the file says.
+
+    Attributes:
+        source: where it was read, for messages.
+        tool: name and version of what wrote it.
+        created: date, where the writer said one.
+        rule: how the samples become one answer.
+        why_rule, why_models: the choices, a sentence each.
+        seed: of everything random in making the choice.
+        k: samples from each model, at most.
+        stopping, schedule: as in `[mux]`; None leaves them to the configuration.
+        abstain_below: probability under which an answer is held back; None never.
+        models: in pool order, which settles ties.
+        objective: None where nothing was searched.
+        scores: of every rule, on the validation questions.
+    """
+
+    source: str
+    tool: str
+    created: str | None
+    rule: str
+    why_rule: str
+    why_models: str
+    seed: int
+    k: int
+    stopping: Stopping | None
+    schedule: Schedule | None
+    abstain_below: float | None
+    models: tuple[ProfileModel, ...]
+    objective: Objective | None
+    scores: tuple[RuleScore, ...]
+    data: Data
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the models, pool order."""
+        return tuple(model.name for model in self.models)
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """Validation accuracy by name."""
+        return {model.name: model.validation_accuracy for model in self.models}

@@ -1,0 +1,105 @@
+"""Profile file → `Profile`; everything that is wrong with it in one message."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from slmmux.config_files import read_toml
+from slmmux.config_messages import Key, check, told
+from slmmux.errors import ConfigError
+from slmmux.profile import SCHEMA, Data, Objective, Profile, ProfileModel, RuleScore
+from slmmux.profile_schema import FORM, ProfileTable
+from slmmux.types import Interval
+from slmmux.waves import Risk, Stopping
+
+
+def read_profile(path: str | Path) -> Profile:
+    """The profile in this file.
+
+    Raises:
+        ConfigError: it cannot be read, is something else, or has problems: all of them.
+    """
+    path = Path(path)
+    document = read_toml(path)
+    _check_schema(path, document)
+    table, problems = check(ProfileTable, document, form=FORM)
+    problems = problems or list(_contradictions(table))
+    if problems:
+        raise ConfigError(told(path, problems, "profile"))
+    return _profile(str(path), table)
+
+
+def _check_schema(path: Path, document: Mapping[str, Any]) -> None:
+    schema = document.get("schema")
+    if schema == SCHEMA:
+        return
+    name, _, version = SCHEMA.partition("/")
+    if re.fullmatch(rf"{re.escape(name)}/\d+", str(schema)):
+        raise ConfigError(
+            f"{path}: the profile has schema {schema}, and this slmmux reads version {version}; "
+            "use the slmmux that wrote it, or choose again with `slmmux search --write`"
+        )
+    raise ConfigError(
+        f'{path}: not a profile: it does not say schema = "{SCHEMA}"; `slmmux search --write` '
+        "makes one (the pool's own file is for --config)"
+    )
+
+
+def _contradictions(table: Mapping[str, Any]) -> Iterator[tuple[Key, str]]:
+    """Where keys that are fine by themselves cannot be true together."""
+    names = [model["name"] for model in table["models"]]
+    for name, count in Counter(names).items():
+        if count > 1:
+            places = [place for place, other in enumerate(names) if other == name]
+            yield ("models", places[-1], "name"), f'"{name}" is also the name of another model'
+    for place, model in enumerate(table["models"]):
+        if model["correct"] > model["samples"]:
+            what = f"is {model['correct']} of {model['samples']} samples"
+            yield ("models", place, "correct"), what
+    for place, score in enumerate(table.get("scores", ())):
+        if strangers := [name for name in score["models"] if name not in names]:
+            what = f"names {', '.join(strangers)}, which is none of the profile's models"
+            yield ("scores", place, "models"), what
+        if score["ci95"][0] > score["ci95"][1]:
+            yield ("scores", place, "ci95"), "ends before it begins; it is [low, high]"
+
+
+def _profile(source: str, table: Mapping[str, Any]) -> Profile:
+    objective = table.get("objective")
+    return Profile(
+        source=source,
+        tool=table["tool"],
+        created=table.get("created"),
+        rule=table["rule"],
+        why_rule=table["why_rule"],
+        why_models=table["why_models"],
+        seed=table["seed"],
+        k=table["k"],
+        stopping=_stopping(table.get("stopping")),
+        schedule=table.get("schedule"),
+        abstain_below=table.get("abstain_below"),
+        models=tuple(_model(row) for row in table["models"]),
+        objective=None if objective is None else _objective(objective),
+        scores=tuple(_score(row) for row in table.get("scores", ())),
+        data=Data(**{**table["data"], "tasks": tuple(table["data"]["tasks"])}),
+    )
+
+
+def _stopping(value: Any) -> Stopping | None:
+    return Risk(value["risk"]) if isinstance(value, dict) else value
+
+
+def _model(row: Mapping[str, Any]) -> ProfileModel:
+    return ProfileModel(**{**row, "settings": dict(row.get("settings", {}))})
+
+
+def _objective(row: Mapping[str, Any]) -> Objective:
+    fields = {("weight" if key == "lambda" else key): value for key, value in row.items()}
+    return Objective(**{**fields, "sizes": tuple(row["sizes"])})
+
+
+def _score(row: Mapping[str, Any]) -> RuleScore:
+    low, high = row["ci95"]
+    return RuleScore(**{**row, "models": tuple(row["models"]), "ci95": Interval(low, high)})
