@@ -13,7 +13,7 @@ from slmmux.config import (
     read_config,
 )
 from slmmux.config_schema import TABLES
-from slmmux.default_pools import DEFAULT_MODELS
+from slmmux.default_pools import DEFAULT_MODELS, POOLS, built_in_models
 from slmmux.errors import ConfigError
 from slmmux.pool import connect, read_api_key
 from slmmux.sampling import SamplingLimits
@@ -309,6 +309,7 @@ VALUES = {
         "examples": '[{question = "x", answer = "y"}]',
     },
     "mux": {
+        "profile": '"profile.toml"',
         "k": "9",
         "stopping": '"off"',
         "schedule": '"draws"',
@@ -394,6 +395,32 @@ def test_two_models_of_one_name_do_not_make_a_pool() -> None:
     model = Model(name="a", model="m", base_url="http://localhost:1/v1")
     with pytest.raises(ConfigError, match="need different names"):
         connect([model, model])
+
+
+def test_a_profile_is_looked_for_beside_the_file_that_names_it() -> None:
+    Path("folder").mkdir()
+    path = Path("folder/pool.toml")
+    path.write_text(ONE + '[mux]\nprofile = "chosen.toml"\n')
+    assert read_config(path).profile == Path("folder/chosen.toml")
+
+
+@pytest.mark.parametrize(("name", "models"), [("default", 2), ("demo", 4), ("candidates", 12)])
+def test_a_built_in_pool_is_named_like_a_file(name: str, models: int) -> None:
+    assert len(load_config(name).models) == models
+
+
+def test_a_file_of_that_name_comes_before_the_built_in_pool() -> None:
+    Path("demo").write_text(ONE)
+    assert [model.name for model in load_config("demo").models] == ["a"]
+
+
+def test_every_built_in_model_has_a_name_of_its_own_and_one_meaning() -> None:
+    seen: dict[str, Model] = {}
+    for pool in POOLS.values():
+        for model in pool():
+            plain = dataclasses.replace(model, validation_accuracy=None)
+            assert seen.setdefault(model.name, plain) == plain
+    assert set(built_in_models()) == set(seen)
 
 
 def test_the_sampling_table_fills_the_limits() -> None:

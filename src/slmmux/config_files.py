@@ -17,8 +17,17 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: unreadable, not UTF-8, or not TOML; with line and column.
     """
+    return parse_toml(path, read_text(path))
+
+
+def parse_toml(path: Path, text: str) -> dict[str, Any]:
+    """The document in this text, which is that of the file.
+
+    Raises:
+        ConfigError: not TOML; with line and column.
+    """
     try:
-        return tomllib.loads(_read_text(path))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # The line itself is not shown: it may hold a key that lost its quotes.
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
@@ -32,7 +41,7 @@ def read_examples(path: Path) -> tuple[Example, ...]:
     """
     examples: list[Example] = []
     problems: list[str] = []
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -61,7 +70,12 @@ def _example(line: str) -> Example:
     return Example(question=row["question"], answer=row["answer"])
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The file's text.
+
+    Raises:
+        ConfigError: unreadable or not UTF-8.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:

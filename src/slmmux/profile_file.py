@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from slmmux.config_files import read_toml
+from slmmux.config_files import parse_toml, read_text
 from slmmux.config_messages import Key, check, told
 from slmmux.errors import ConfigError
 from slmmux.profile import SCHEMA, Data, Objective, Profile, ProfileModel, RuleScore
@@ -21,8 +21,16 @@ def read_profile(path: str | Path) -> Profile:
     Raises:
         ConfigError: it cannot be read, is something else, or has problems: all of them.
     """
-    path = Path(path)
-    document = read_toml(path)
+    return parse_profile(Path(path), read_text(Path(path)))
+
+
+def parse_profile(path: Path, text: str) -> Profile:
+    """The profile in this text, which is that of the file.
+
+    Raises:
+        ConfigError: as `read_profile`.
+    """
+    document = parse_toml(path, text)
     _check_schema(path, document)
     table, problems = check(ProfileTable, document, form=FORM)
     problems = problems or list(_contradictions(table))
