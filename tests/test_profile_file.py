@@ -56,6 +56,7 @@ PROFILE = Profile(
     data=Data(
         bank="samples.db",
         digest="0" * 32,
+        question_digest="1" * 32,
         tasks=("arithmetic",),
         questions=4,
         models=3,

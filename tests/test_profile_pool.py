@@ -17,7 +17,16 @@ POOL = tuple(
     Model(name=name, model=f"{name}-1b", base_url="http://localhost:1/v1") for name in "abc"
 )
 CONFIG = Config(path=Path("pool.toml"), models=POOL, mux=MuxConfig(k=7, deadline_s=9.0))
-DATA = Data(bank="b.db", digest="0", tasks=("t",), questions=4, models=3, samples=36, run_seed=0)
+DATA = Data(
+    bank="b.db",
+    digest="0",
+    question_digest="1",
+    tasks=("t",),
+    questions=4,
+    models=3,
+    samples=36,
+    run_seed=0,
+)
 
 
 def chosen(model: Model, accuracy: float = 0.5) -> ProfileModel:

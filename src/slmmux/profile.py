@@ -82,7 +82,8 @@ class Data:
 
     Attributes:
         bank: file name, for a person.
-        digest: of the questions, references and samples of all models that were searched.
+        digest, question_digest: `table_digest` of everything that was searched, and of its
+            questions alone.
         models: how many models were searched.
         samples: of all of them.
         run_seed: of the samples.
@@ -90,6 +91,7 @@ class Data:
 
     bank: str
     digest: str
+    question_digest: str
     tasks: tuple[str, ...]
     questions: int
     models: int

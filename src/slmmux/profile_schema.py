@@ -76,6 +76,7 @@ class DataTable(TypedDict):
 
     bank: Text
     digest: Text
+    question_digest: Text
     tasks: Annotated[list[Text], Len(1)]
     questions: _Some
     models: _Some

@@ -33,7 +33,8 @@ _OBJECTIVE = {
     "sizes": "numbers of models that were compared",
 }
 _DATA = {
-    "digest": "of the questions, references and samples",
+    "digest": "of the questions, their references and all samples",
+    "question_digest": "of the questions alone",
     "models": "that were searched",
     "samples": "of these models",
 }
@@ -114,6 +115,7 @@ def _data(data: Data) -> Fields:
     return {
         "bank": data.bank,
         "digest": data.digest,
+        "question_digest": data.question_digest,
         "tasks": list(data.tasks),
         "questions": data.questions,
         "models": data.models,

@@ -73,6 +73,15 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of `slmmux search --write`: its validation accuracies, and its models and "
+            "k where the options do not say.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Missing samples vote for nothing.")
     ] = False,
@@ -85,14 +94,19 @@ def evaluate(
     over questions and McNemar's exact test on the run of samples 0..k-1.
     """
     need_analysis("eval")
+    from slmmux.cli.eval_profile import accuracy_of, notes_on, read_for
     from slmmux.cli.eval_table import show
     from slmmux.evaluate import Plan, default_k, measured_accuracy
     from slmmux.evaluate import evaluate as evaluated
     from slmmux.evaluation import to_json
 
     chosen = _methods(methods)
+    by_profile = read_for(profile, validation_bank)
+    if by_profile is not None:
+        models = models or list(by_profile.names)
+        k = k or by_profile.k
     table = read_table(bank, task, models, run_seed, kind)
-    accuracy = None
+    accuracy = None if by_profile is None else accuracy_of(by_profile, table)
     if validation_bank is not None:
         measured = read_validation(validation_bank, table, run_seed, kind)
         accuracy = measured_accuracy(measured, f"validation bank {validation_bank.name}")
@@ -105,6 +119,8 @@ def evaluate(
     )
     with working(f"evaluating {', '.join(chosen)}"):
         evaluation = evaluated(table, chosen, plan, accuracy)
+    if by_profile is not None:
+        evaluation = notes_on(evaluation, by_profile, table)
     if json:
         print_json(to_json(evaluation))
     else:

@@ -1,0 +1,62 @@
+"""What `slmmux eval --profile` takes from a profile, and says about it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slmmux.evaluation import Evaluation, ValidationAccuracy
+    from slmmux.profile import Profile
+    from slmmux.table import Table
+
+
+def read_for(path: Path | None, validation_bank: Path | None) -> "Profile | None":
+    """The profile that `--profile` names.
+
+    Raises:
+        UsageError: it cannot be read, or `--validation-bank` is there too.
+    """
+    from slmmux.errors import UsageError
+    from slmmux.profile_file import read_profile
+
+    if path is None:
+        return None
+    if validation_bank is not None:
+        raise UsageError(
+            "--profile and --validation-bank both say how good the models are; keep one of them"
+        )
+    return read_profile(path)
+
+
+def accuracy_of(profile: "Profile", table: "Table") -> "ValidationAccuracy":
+    """The profile's validation accuracies for the models of the table.
+
+    Raises:
+        UsageError: it has none for some of them.
+    """
+    from slmmux.errors import UsageError
+    from slmmux.evaluation import ValidationAccuracy
+
+    known = profile.accuracies
+    bare = {
+        name: name if name in known else name.rpartition("#")[0] or name for name in table.models
+    }
+    if strangers := [name for name in table.models if bare[name] not in known]:
+        raise UsageError(
+            f"--models: {profile.source} says nothing of {', '.join(strangers)}; it has "
+            f"{', '.join(profile.names)}"
+        )
+    source = f"profile {Path(profile.source).name}"
+    return ValidationAccuracy(source, {name: known[bare[name]] for name in table.models})
+
+
+def notes_on(evaluation: "Evaluation", profile: "Profile", table: "Table") -> "Evaluation":
+    """The evaluation with what a reader must know of the profile."""
+    import dataclasses
+
+    from slmmux.holdout import HINDSIGHT
+    from slmmux.table_digest import question_digest
+
+    notes = [f"the profile serves {profile.rule}, k = {profile.k}: {', '.join(profile.names)}"]
+    if question_digest(table) == profile.data.question_digest:
+        notes.append(f"the profile was chosen on these same questions: {HINDSIGHT}")
+    return dataclasses.replace(evaluation, notes=(*evaluation.notes, *notes))
