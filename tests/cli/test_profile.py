@@ -17,6 +17,7 @@ from slmmux.bank.rows import fingerprint_of, settings_of
 from slmmux.config import read_config
 from slmmux.pool_models import pool_models
 from slmmux.profile import Data, Profile, ProfileModel
+from slmmux.profile_file import read_profile
 from slmmux.profile_text import to_toml
 from slmmux.table import load_table
 from slmmux.table_digest import digest, question_digest
@@ -150,6 +151,31 @@ def test_a_file_of_answers_is_not_continued_with_another_profile(pool: Path) -> 
     done = slmmux(*arguments, after, folder=pool.parent)
     assert done.returncode == 2
     assert "model seven is gone" in done.stderr
+
+
+def test_collect_draws_the_profiles_models_only_as_they_were_asked_before(pool: Path) -> None:
+    task = ("--task", "arithmetic", "--shots", 2, "--limit", 2)
+    arguments = ("collect", *task, "--pool", pool, "--bank")
+    first, second = pool.parent / "validation.db", pool.parent / "test.db"
+    assert slmmux(*arguments, first, "--split", "validation").returncode == 0
+    with Bank.open(first) as bank:
+        asked = {model.name: model for model in bank.models()}
+    profile = profile_of(pool, {"seven": 0.5, "one": 0.25})
+    path = profile_of(
+        pool,
+        {"seven": 0.5, "one": 0.25},
+        models=tuple(
+            dataclasses.replace(model, settings=asked[model.name].settings)
+            for model in read_profile(profile).models
+        ),
+    )
+    done = slmmux(*arguments, second, "--profile", path)
+    assert (done.returncode, "prompt" in done.stderr) == (0, False)
+    with Bank.open(second) as bank:
+        assert [model.name for model in bank.models()] == ["seven", "one"]
+        assert bank.query("SELECT count(*) FROM samples") == [(8,)]
+    told = slmmux("ask", "What is 6 × 7?", "--pool", pool, "--profile", path)
+    assert "asked with another prompt" in told.stderr
 
 
 SAID = {"one": ["1", "1"], "two": ["2", "1"], "seven": ["2", "2"]}

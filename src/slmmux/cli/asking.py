@@ -100,7 +100,7 @@ def configured(
     config = load_config(path)
     chosen = profile or config.profile
     if chosen is not None:
-        config = _profiled(config, chosen)
+        config = profiled(config, chosen)
     changes = {
         "k": k,
         "stopping": None if stopping is None else _stopping_of(stopping),
@@ -115,7 +115,7 @@ def configured(
     return dataclasses.replace(config, mux=dataclasses.replace(config.mux, **given))  # type: ignore[arg-type]
 
 
-def _profiled(config: "Config", path: Path) -> "Config":
+def profiled(config: "Config", path: Path) -> "Config":
     """The configuration as the profile has it; warnings go to stderr."""
     from slmmux.profile_file import read_profile
     from slmmux.profile_pool import apply_profile

@@ -38,6 +38,15 @@ def collect(
     bank: BankOption,
     *,
     config: ConfigOption = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--profile",
+            help="Of the pool, only the models of this file; k as it says.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     k: Annotated[
         int | None,
         typer.Option("-k", "--k", "--samples", help="Samples of each model.", show_default=False),
@@ -97,8 +106,8 @@ def collect(
     is spent, or models were given up; 3: every model failed.
     """
     settings, plan = _planned(
-        config, task, split=split, k=k, limit=limit, data=data, shots=shots, seed=seed,
-        greedy=greedy, retry_failed=retry_failed,
+        config, task, profile=profile, split=split, k=k, limit=limit, data=data, shots=shots,
+        seed=seed, greedy=greedy, retry_failed=retry_failed,
     )  # fmt: skip
     began = monotonic()
     progress = fill(bank, settings, plan, _budget(max_cost, max_tokens))
@@ -152,6 +161,7 @@ def _planned(
     path: Path | None,
     task_name: str,
     *,
+    profile: Path | None,
     split: str | None,
     k: int | None,
     limit: int | None,
@@ -163,6 +173,7 @@ def _planned(
 ) -> "tuple[Config, Plan]":
     import dataclasses
 
+    from slmmux.cli.asking import profiled
     from slmmux.collect import Plan
     from slmmux.config import load_config
     from slmmux.errors import UsageError
@@ -170,9 +181,11 @@ def _planned(
 
     if greedy and k not in (None, 1):
         raise UsageError("--greedy draws one sample of each model; leave -k out")
-    config = load_config(path)
     task = find_task(task_name)
-    models = [_prompted(model, task, shots) for model in config.models]
+    config = _prompted_pool(load_config(path), task, shots)
+    if profile is not None:
+        config = _prompted_pool(profiled(config, profile), task, shots)
+    models = list(config.models)
     if greedy:
         models = [dataclasses.replace(model, temperature=0.0, top_p=1.0) for model in models]
     plan = Plan(
@@ -183,6 +196,13 @@ def _planned(
         retry_failed=retry_failed,
     )
     return dataclasses.replace(config, models=tuple(models)), plan
+
+
+def _prompted_pool(config: "Config", task: "Task", shots: int | None) -> "Config":
+    import dataclasses
+
+    models = tuple(_prompted(model, task, shots) for model in config.models)
+    return dataclasses.replace(config, models=models)
 
 
 def _prompted(model: "Model", task: "Task", shots: int | None) -> "Model":
