@@ -311,6 +311,7 @@ VALUES = {
     "mux": {
         "profile": '"profile.toml"',
         "k": "9",
+        "rule": '"pooled_vote"',
         "stopping": '"off"',
         "schedule": '"draws"',
         "deadline": "9",

@@ -7,6 +7,7 @@ import pytest
 import slmmux
 
 NAMES = [
+    "Calibration",
     "Example",
     "Model",
     "Mux",
@@ -15,6 +16,7 @@ NAMES = [
     "Question",
     "Result",
     "Risk",
+    "Rule",
     "SamplingLimits",
     "SlmmuxError",
     "__version__",

@@ -93,7 +93,7 @@ tallies = st.builds(
     confidence=intervals,
 )
 tie_breaks: st.SearchStrategy[TieBreak] = st.sampled_from(
-    ["none", "validation accuracy", "pool order"]
+    ["none", "validation accuracy", "pool order", "first met"]
 )
 results = st.builds(
     Result,
@@ -107,6 +107,8 @@ results = st.builds(
         confidence=intervals,
         tie_break=tie_breaks,
         reason=text,
+        rule=st.sampled_from(["mux", "pooled_vote", "calibrated"]),
+        probability=st.none() | intervals,
     ),
     text=st.none() | text,
     abstained=st.booleans(),

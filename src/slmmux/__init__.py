@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from slmmux.mux import Mux
     from slmmux.pool import connect
     from slmmux.results import to_json
+    from slmmux.rules import Calibration, Rule
     from slmmux.sampling import SamplingLimits
     from slmmux.types import Example, Model, PromptStyle, Question, Result
     from slmmux.waves import Risk
 
 __all__ = [
+    "Calibration",
     "Example",
     "Model",
     "Mux",
@@ -24,6 +26,7 @@ __all__ = [
     "Question",
     "Result",
     "Risk",
+    "Rule",
     "SamplingLimits",
     "SlmmuxError",
     "__version__",
@@ -34,6 +37,7 @@ __all__ = [
 
 # Where each name lives: imported on first use, so that `slmmux --help` does not wait for aiohttp.
 _HOMES = {
+    "Calibration": "rules",
     "Example": "types",
     "Model": "types",
     "Mux": "mux",
@@ -42,6 +46,7 @@ _HOMES = {
     "Question": "types",
     "Result": "types",
     "Risk": "waves",
+    "Rule": "rules",
     "SamplingLimits": "sampling",
     "SlmmuxError": "errors",
     "__version__": "_version",

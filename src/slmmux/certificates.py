@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import inf
 
-from slmmux.selection import contenders, votes_needed
+from slmmux.rules import Weights
+from slmmux.selection import contenders, is_decided, votes_needed
 from slmmux.votes import Stream
+from slmmux.weighted import best_draws, can_win
 
 Streams = tuple[Stream, ...]
 
@@ -26,11 +28,11 @@ _UNSEEN = "\0unseen"
 
 
 @lru_cache(maxsize=1 << 16)
-def best_model(state: Streams) -> int:
+def best_model(state: Streams, weights: Weights | None = None) -> int:
     """The model whose next draw leaves the shortest certificate, on average; priority on ties."""
     costs = {
         position: sum(
-            chance * shortest_certificate(canonical(drawn(state, position, key)))
+            chance * shortest_certificate(canonical(drawn(state, position, key)), weights)
             for key, chance in urn(state, position)
         )
         for position, stream in enumerate(state)
@@ -80,12 +82,15 @@ def canonical(streams: Sequence[Stream]) -> Streams:
 
 
 @lru_cache(maxsize=1 << 18)
-def shortest_certificate(state: Streams) -> float:
+def shortest_certificate(state: Streams, weights: Weights | None = None) -> float:
     """Fewest further draws that decide the question if all of them fall well.
 
     Tries the classes that can win with the most votes, every model that could carry them and
     every number of votes; the other models then need just enough votes for it to lose their say.
+    Where votes are added up (`weights`), every draw for a class counts and the heaviest come first.
     """
+    if weights is not None:
+        return sum(certificate(state, weights))
     possible = contenders(state)
     if not possible or ({c.key for c in possible} == {possible[0].key} != {None}):
         return 0
@@ -93,6 +98,15 @@ def shortest_certificate(state: Streams) -> float:
     keys = list(dict.fromkeys(FRESH if c.key is None else c.key for c in likely))[:_TRIED]
     demanded = [votes_needed([s.lead for s in state], i) for i in range(len(state))]
     return min(_certificate_for(state, key, demanded) for key in keys)
+
+
+def certificate(state: Streams, weights: Weights) -> tuple[int, ...]:
+    """About the fewest draws from each stream that decide added-up votes if all fall well."""
+    if is_decided(state, weights):
+        return (0,) * len(state)
+    keys = [FRESH if key is None else key for key in can_win(state, weights)]
+    ways = [way for key in keys if (way := best_draws(state, weights, key)) is not None]
+    return min(ways, key=sum)
 
 
 def _certificate_for(state: Streams, key: str, demanded: Sequence[int]) -> float:

@@ -14,9 +14,10 @@ from slmmux.config_models import read_model
 from slmmux.config_schema import FileTable, ModelTable, MuxTable, SamplingTable
 from slmmux.default_pools import DEFAULT_MODELS, POOLS
 from slmmux.errors import ConfigError
+from slmmux.rules import Rule
 from slmmux.sampling import SamplingLimits
 from slmmux.stopping import Schedule
-from slmmux.types import Model
+from slmmux.types import Model, RuleName
 from slmmux.waves import Risk, Stopping
 
 FILE_NAME = "slmmux.toml"
@@ -29,6 +30,7 @@ class MuxConfig:
 
     Attributes:
         k: samples from each model, at most.
+        rule: how votes become an answer; a name, or a rule with its calibration.
         stopping: `exact` never changes the selected class; `off` draws the full budget.
         schedule: fewer draws (`draws`) or fewer round trips (`waves`).
         deadline_s: seconds for a question; None waits for as long as it takes.
@@ -37,6 +39,7 @@ class MuxConfig:
     """
 
     k: int = 3
+    rule: Rule | RuleName = "mux"
     stopping: Stopping = "exact"
     schedule: Schedule = "balanced"
     deadline_s: float | None = None

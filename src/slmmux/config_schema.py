@@ -17,6 +17,7 @@ from slmmux.types import Api
 from slmmux.waves import MOST_SAMPLES
 
 NUse: TypeAlias = Literal["auto", "seeded", "never"]
+NamedRule: TypeAlias = Literal["mux", "pooled_vote"]  # the calibrated one takes its calibration
 
 as_table = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 
@@ -95,6 +96,7 @@ class MuxTable(TypedDict, total=False):
 
     profile: Text
     k: Annotated[int, Field(ge=1, le=MOST_SAMPLES)]
+    rule: NamedRule
     stopping: Annotated[
         Annotated[Literal["exact", "off"], Tag(WORD)] | Annotated[RiskTable, Tag(RISK)],
         Discriminator(stopping_form),
@@ -151,7 +153,12 @@ TABLES: dict[str, type] = {
 
 CONFIG = Form(
     TABLES,
-    words={"api": get_args(Api), "n": get_args(NUse), "schedule": get_args(Schedule)},
+    words={
+        "api": get_args(Api),
+        "n": get_args(NUse),
+        "rule": get_args(NamedRule),
+        "schedule": get_args(Schedule),
+    },
     headers={
         "models": "[[models]]",
         "models.prompt": "[models.prompt]",

@@ -1,7 +1,7 @@
 """The line: question → prompts → samples → answers → votes → selection → result."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from slmmux.answers import resolve_kind
@@ -9,23 +9,27 @@ from slmmux.engines.base import Pool
 from slmmux.errors import UsageError
 from slmmux.prompts import question_of, render, validate
 from slmmux.results import check_quorum, cost, degraded, shown_text, total_usage
+from slmmux.rules import MUX, Rule
 from slmmux.sampling import Sampler, SamplingLimits
 from slmmux.selection import leave_open, priority, select
 from slmmux.stopping import Schedule
 from slmmux.sync import run_sync
-from slmmux.types import Kind, Question, Result
+from slmmux.types import Kind, Question, Result, RuleName, Sample, Selection, Tally
 from slmmux.votes import outcomes_of, stream, tally
 from slmmux.waves import Drawing, Drawn, OnSample, Plan, Stopping
+from slmmux.weighted import select as select_weighted
 
 
 class Mux:
     """SLM-MUX over a pool of models (arXiv 2510.05077, Algorithm 1).
 
-    Every model samples up to k answers; the most confident model's most common answer wins.
+    Every model samples up to k answers; the most confident model's most common answer wins, or
+    another rule decides.
 
     Args:
         pool: models and their engines; whoever made it closes it.
         k: samples from each model in the full budget, 1 to 1000.
+        rule: how the votes become an answer: `mux`, `pooled_vote`, or a `Rule` with a calibration.
         stopping: `exact` makes only draws that can change the selected class; `off` makes all
             of them at once; a `Risk` stops when a change has become unlikely, approximately.
         schedule: how `exact` and `Risk` order their draws: `draws` makes the fewest, `waves`
@@ -45,6 +49,7 @@ class Mux:
         pool: Pool,
         *,
         k: int = 3,
+        rule: Rule | RuleName = MUX,
         stopping: Stopping = "exact",
         schedule: Schedule = "balanced",
         quorum: int = 1,
@@ -60,8 +65,12 @@ class Mux:
         )
         self.seed = seed
         self._accuracies = {m.name: m.validation_accuracy for m in pool.models}
-        self._order = priority([m.name for m in pool.models], self._accuracies)
-        self._ranked = sorted(pool.models, key=lambda m: self._order.index(m.name))
+        names = [m.name for m in pool.models]
+        self.rule = rule if isinstance(rule, Rule) else Rule(rule)
+        self._weights = self.rule.weights(names, k)
+        self._order = priority(names, self._accuracies)
+        counted = self._order if self._weights is None else names  # what settles ties
+        self._ranked = sorted(pool.models, key=lambda m: counted.index(m.name))
         self._sampler = Sampler(pool, limits or SamplingLimits(), seed=seed)
 
     async def ask(
@@ -93,6 +102,7 @@ class Mux:
             prompts=prompts,
             models=self._ranked,
             plan=self.plan,
+            weights=self._weights,
             on_sample=on_sample,
         ).run()
         return self._result(asked, drawn, time.perf_counter() - began)
@@ -110,10 +120,7 @@ class Mux:
     def _result(self, question: Question, drawn: Drawn, elapsed_s: float) -> Result:
         by_model = {m.name: [s for s in drawn.samples if s.model == m.name] for m in self._ranked}
         tallies = [tally(m.name, by_model[m.name], self.plan.k) for m in self.pool.models]
-        selection = select(tallies, self._accuracies)
-        if drawn.exact:
-            streams = [stream(outcomes_of(by_model[n]), self.plan.k) for n in self._order]
-            selection = leave_open(selection, streams, self._order, self.plan.k)
+        selection = self._selection(tallies, by_model, exact=drawn.exact)
         check_quorum(tallies, drawn.samples, self.plan.quorum)
         return Result(
             question=question,
@@ -135,6 +142,16 @@ class Mux:
             degraded=degraded(drawn.samples),
             elapsed_s=elapsed_s,
         )
+
+    def _selection(
+        self, tallies: Sequence[Tally], samples: Mapping[str, Sequence[Sample]], *, exact: bool
+    ) -> Selection:
+        """What the rule makes of the votes; samples by model, in the order of the streams."""
+        streams = [stream(outcomes_of(drawn), self.plan.k) for drawn in samples.values()]
+        if self._weights is not None:
+            return select_weighted(tallies, streams, self.rule, self._weights, exact=exact)
+        selection = select(tallies, self._accuracies)
+        return leave_open(selection, streams, self._order, self.plan.k) if exact else selection
 
 
 def _question(question: str | Question, kind: Kind, choices: Sequence[str]) -> Question:

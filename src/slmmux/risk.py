@@ -4,31 +4,38 @@ Used by `stopping = {risk = δ}`. Each model's open draws follow a Pólya urn (`
 the models independently of each other. One model's final counts are then Dirichlet-multinomial, and
 its (mode, votes) is summed exactly over all count vectors; the classes behind the few strongest
 are pooled with the unseen ones into one, which overstates what they could reach together and so
-errs towards drawing on.
+errs towards drawing on. Where votes are added up, the lead over each other class is a sum over
+models with known mean and variance, and is taken as normal; the chances that one of them overtakes
+are added.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from math import exp, lgamma, prod
+from math import erfc, exp, lgamma, prod, sqrt
 
 from slmmux.certificates import FRESH, NOVELTY, Streams, canonical, urn
+from slmmux.rules import Weights
 from slmmux.votes import Stream
+from slmmux.weighted import standing
 
 # Count vectors grow as open^classes: three named classes for small budgets, two for large ones.
 _MANY_DRAWS = 12
 
 
-def chance_of_change(streams: Sequence[Stream]) -> float:
+def chance_of_change(streams: Sequence[Stream], weights: Weights | None = None) -> float:
     """Estimated probability, 0..1, that the full budget selects another class than the leader.
 
     Args:
-        streams: in priority order.
+        streams: in priority order, or in pool order with weights.
+        weights: of the models' votes, in the same order; None is Algorithm 1.
     """
-    return _chance_of_change(canonical(streams))
+    return _chance_of_change(canonical(streams), weights)
 
 
 @lru_cache(maxsize=1 << 14)
-def _chance_of_change(state: Streams) -> float:
+def _chance_of_change(state: Streams, weights: Weights | None) -> float:
+    if weights is not None:
+        return _chance_of_overtaking(state, weights)
     leader = _leader(state)
     if leader is None:
         return 1.0 if any(s.open for s in state) else 0.0
@@ -106,3 +113,34 @@ def _dirichlet_multinomial(weights: Sequence[float], counts: Sequence[int]) -> f
     for weight, count in zip(weights, counts, strict=True):
         log += lgamma(count + weight) - lgamma(weight) - lgamma(count + 1)
     return exp(log)
+
+
+def _chance_of_overtaking(state: Streams, weights: Weights) -> float:
+    """The same for added-up votes: the chances that each other class overtakes, added."""
+    now = standing(state, weights)
+    if not now.ranking:
+        return 1.0 if any(s.open for s in state) else 0.0
+    urns = [dict(urn(state, place)) if s.open else {} for place, s in enumerate(state)]
+    leader = now.ranking[0]
+    rivals = dict.fromkeys([*now.ranking[1:], *(key for chances in urns for key in chances)])
+    step = min(weight for weight in weights if weight) / 2
+    total = 0.0
+    for rival in rivals:
+        if rival != leader:
+            mean = float(now.scores[leader] - now.scores.get(rival, 0))
+            variance = 0.0
+            for stream, chances, weight in zip(state, urns, weights, strict=True):
+                ours, theirs = chances.get(leader, 0.0), chances.get(rival, 0.0)
+                mass = sum(votes for _, votes in stream.classes) + NOVELTY
+                spread = stream.open * (mass + stream.open) / (mass + 1)
+                mean += weight * stream.open * (ours - theirs)
+                variance += weight**2 * spread * (ours + theirs - (ours - theirs) ** 2)
+            total += _below(-step, mean, variance)
+    return min(1.0, total)
+
+
+def _below(bound: float, mean: float, variance: float) -> float:
+    """Probability that a normal variable is at or below the bound."""
+    if variance <= 0:
+        return float(mean <= bound)
+    return erfc((mean - bound) / sqrt(2 * variance)) / 2

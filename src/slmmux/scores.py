@@ -209,7 +209,9 @@ class Bench:
         full = _used(decision, decision.draws, samples, places)
         used = full
         if decision.stops_early:
-            used = _used(decision, exact_draws(budget, self._schedule), samples, places)
+            used = _used(
+                decision, exact_draws(budget, self._schedule, decision.weights), samples, places
+            )
         return Score(
             method=name,
             models=decision.models,

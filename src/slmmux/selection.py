@@ -1,14 +1,17 @@
-"""Votes → selection: Algorithm 1 of the SLM-MUX paper (arXiv 2510.05077, section 3.1).
+"""Votes → selection by Algorithm 1 of the SLM-MUX paper (arXiv 2510.05077, section 3.1).
 
 Every model's confidence is the frequency of its own most common answer; the most confident
-model's answer wins; ties go to the higher validation accuracy, then to pool order (rule 4).
+model's answer wins; ties go to the higher validation accuracy, then to pool order (rule 4). Rules
+that add up votes stand in `slmmux.weighted`; `is_decided` and `matters` answer for both.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from slmmux.rules import Weights, no_answer
 from slmmux.types import Interval, Selection, Tally, TieBreak
 from slmmux.votes import Stream
+from slmmux.weighted import can_win
 
 
 def priority(models: Sequence[str], accuracies: Mapping[str, float | None]) -> tuple[str, ...]:
@@ -63,10 +66,30 @@ def contenders(streams: Sequence[Stream]) -> tuple[Contender, ...]:
     return tuple(found)
 
 
-def is_decided(streams: Sequence[Stream]) -> bool:
-    """Whether every completion of the open draws selects the same class; priority order."""
+def is_decided(streams: Sequence[Stream], weights: Weights | None = None) -> bool:
+    """Whether every completion of the open draws selects the same class.
+
+    Args:
+        streams: in priority order, or in pool order where votes are added up.
+        weights: of the models' votes, in the same order; None is Algorithm 1.
+    """
+    if weights is not None:
+        classes = can_win(streams, weights)
+        return len(classes) <= 1 and None not in classes
     possible = contenders(streams)
     return len({c.key for c in possible}) <= 1 and all(c.key is not None for c in possible)
+
+
+def matters(streams: Sequence[Stream], weights: Weights | None = None) -> frozenset[int]:
+    """Streams whose open draws can still change the class of a question that is not decided.
+
+    Args:
+        streams: as for `is_decided`.
+        weights: as for `is_decided`.
+    """
+    if weights is not None:
+        return frozenset(position for position, s in enumerate(streams) if s.open)
+    return frozenset(c.position for c in contenders(streams))
 
 
 def votes_needed(leads: Sequence[int], position: int) -> int:
@@ -108,14 +131,7 @@ def select(tallies: Sequence[Tally], accuracies: Mapping[str, float | None]) -> 
     ranked = [by_name[name] for name in order]
     voted = [t for t in ranked if t.mode is not None]
     if not voted:
-        return Selection(
-            key=None,
-            answer=None,
-            decided_by=None,
-            confidence=Interval(0.0, 0.0),
-            tie_break="none",
-            reason="no sample of any model has a readable answer",
-        )
+        return no_answer("mux")
     best = max(voted, key=lambda t: t.confidence.low)
     tied = [t for t in voted if t.confidence.low == best.confidence.low]
     winner = best.classes[0]

@@ -1,7 +1,8 @@
 """Which draws can no longer change the selection, and which to make next (design section 4).
 
 **What `exact` promises.** A stream is one model's fixed outcomes on one question. The class that
-exact stopping selects is the class that Algorithm 1 selects on the full streams, always.
+exact stopping selects is the class that the rule selects on the full streams, always. What follows
+is for Algorithm 1; `slmmux.weighted` has the same, simpler, for rules that add up votes.
 
 **Why it holds.** Let C be the set of completions of what is known: every way to fill the open
 outcomes with classes, seen or unseen, or with no vote. The true streams are one member of C.
@@ -38,9 +39,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from slmmux.certificates import Streams, best_model, canonical, drawn, urn
-from slmmux.selection import contenders, is_decided
+from slmmux.certificates import Streams, best_model, canonical, certificate, drawn, urn
+from slmmux.rules import Weights
+from slmmux.selection import is_decided, matters
 from slmmux.votes import Stream, mode, stream
+from slmmux.weighted import standing
 
 Schedule = Literal["draws", "balanced", "waves"]
 
@@ -56,17 +59,23 @@ def quorum_is_settled(streams: Sequence[Stream], quorum: int) -> bool:
     return answered >= quorum or answered + hopeful < quorum
 
 
-def next_wave(streams: Sequence[Stream], schedule: Schedule, quorum: int = 1) -> tuple[int, ...]:
+def next_wave(
+    streams: Sequence[Stream],
+    schedule: Schedule,
+    quorum: int = 1,
+    weights: Weights | None = None,
+) -> tuple[int, ...]:
     """How many draws to issue next from each stream; all zero when nothing can change any more.
 
     Args:
-        streams: in priority order, with no draw in flight.
+        streams: with no draw in flight; in priority order, or in pool order with weights.
         schedule: `draws`, `balanced` or `waves`.
         quorum: models that must have an answer, 1 or more.
+        weights: of the models' votes, in the order of the streams; None is Algorithm 1.
     """
     state = canonical(streams)
-    if not is_decided(state):
-        return _SCHEDULES[schedule](state)
+    if not is_decided(state, weights):
+        return _SCHEDULES[schedule](state, weights)
     if quorum_is_settled(state, quorum):
         return (0,) * len(state)
     missing = quorum - sum(bool(s.classes) for s in state)
@@ -75,16 +84,16 @@ def next_wave(streams: Sequence[Stream], schedule: Schedule, quorum: int = 1) ->
 
 
 @lru_cache(maxsize=1 << 16)
-def _one_draw(state: Streams) -> tuple[int, ...]:
-    return _counts(state, (best_model(state),))
+def _one_draw(state: Streams, weights: Weights | None) -> tuple[int, ...]:
+    return _counts(state, (best_model(state, weights),))
 
 
 @lru_cache(maxsize=1 << 16)
-def _expected_draws(state: Streams) -> tuple[int, ...]:
+def _expected_draws(state: Streams, weights: Weights | None) -> tuple[int, ...]:
     wave: list[int] = []
     chance = 1.0
-    while chance >= _CONFIDENT and not is_decided(state):
-        position = best_model(state)
+    while chance >= _CONFIDENT and not is_decided(state, weights):
+        position = best_model(state, weights)
         wave.append(position)
         likeliest, share = max(urn(state, position), key=lambda outcome: outcome[1])
         state = canonical(drawn(state, position, likeliest))
@@ -93,13 +102,15 @@ def _expected_draws(state: Streams) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _two_waves(state: Streams) -> tuple[int, ...]:
+def _two_waves(state: Streams, weights: Weights | None) -> tuple[int, ...]:
     untouched = not any(s.classes for s in state) and len({s.open for s in state}) == 1
+    if untouched and weights is not None:
+        return certificate(state, weights)
     if untouched:
-        certificate = min(s.open for s in state)  # the first model, unanimous
-        return _counts(state, (0,) * certificate)
-    matters = {c.position for c in contenders(state)}
-    return tuple(s.open if i in matters else 0 for i, s in enumerate(state))
+        unanimous = min(s.open for s in state)  # of the first model
+        return _counts(state, (0,) * unanimous)
+    still = matters(state, weights)
+    return tuple(s.open if i in still else 0 for i, s in enumerate(state))
 
 
 _SCHEDULES = {"draws": _one_draw, "balanced": _expected_draws, "waves": _two_waves}
@@ -127,18 +138,33 @@ class Replay:
     waves: int
 
 
-def replay(streams: Sequence[Sequence[str | None]], schedule: Schedule, quorum: int = 1) -> Replay:
-    """Run exact stopping on full recorded streams of equal length, in priority order."""
+def replay(
+    streams: Sequence[Sequence[str | None]],
+    schedule: Schedule,
+    quorum: int = 1,
+    weights: Weights | None = None,
+) -> Replay:
+    """Run exact stopping on full recorded streams of equal length.
+
+    Args:
+        streams: class keys or None for no vote; in priority order, or in pool order with weights.
+        schedule: as for `next_wave`, and so are the rest.
+        quorum: models that must have an answer.
+        weights: of the models' votes.
+    """
     k = len(streams[0])
     draws, waves = [0] * len(streams), 0
     known = tuple(stream({}, k) for _ in streams)
-    while any(wave := next_wave(known, schedule, quorum)):
+    while any(wave := next_wave(known, schedule, quorum, weights)):
         waves += 1
         draws = [done + more for done, more in zip(draws, wave, strict=True)]
         known = tuple(
             stream(dict(enumerate(outcomes[:done])), k)
             for outcomes, done in zip(streams, draws, strict=True)
         )
+    if weights is not None:
+        ranking = standing(known, weights).ranking
+        return Replay(ranking[0] if ranking else None, tuple(draws), waves)
     best: tuple[str | None, int] = (None, 0)
     for outcomes, done in zip(streams, draws, strict=True):
         best = max(best, mode(outcomes[:done]), key=lambda ending: ending[1])

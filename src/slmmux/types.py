@@ -6,6 +6,7 @@ from typing import Literal
 
 Kind = Literal["auto", "math", "number", "choice", "date", "yes_no", "json", "text"]
 Api = Literal["chat", "completions"]
+RuleName = Literal["mux", "pooled_vote", "calibrated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,20 +193,25 @@ class Tally:
         return self.classes[0] if self.classes else None
 
 
-TieBreak = Literal["none", "validation accuracy", "pool order"]
+TieBreak = Literal["none", "validation accuracy", "pool order", "first met"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The outcome of Algorithm 1.
+    """The outcome of a vote.
 
     Attributes:
         key: canonical key of the selected class; None when no model has an answer (rule 5).
         answer: the class as its earliest member in the deciding model wrote it.
-        decided_by: the model whose mode won; None while more than one could end as the winner.
-        confidence: of the winner; an interval while draws are open.
+        decided_by: the model whose mode won; None while more than one could end as the winner,
+            and where all models' votes are added up.
+        confidence: of the winner: its model's votes / k, or its share of all votes by weight; an
+            interval while draws are open.
         tie_break: what settled equal confidences.
         reason: one sentence for a person.
+        rule: how the votes were counted (`slmmux.rules`).
+        probability: that the answer is right, where the rule gives one; an interval while draws
+            are open.
     """
 
     key: str | None
@@ -214,6 +220,8 @@ class Selection:
     confidence: Interval
     tie_break: TieBreak
     reason: str
+    rule: RuleName = "mux"
+    probability: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ from slmmux.answers import read_async, strip_reasoning
 from slmmux.engines.base import Completion, Prompt
 from slmmux.errors import UsageError
 from slmmux.risk import chance_of_change
+from slmmux.rules import Weights
 from slmmux.sampling import Sampler
-from slmmux.selection import contenders, is_decided
+from slmmux.selection import is_decided, matters
 from slmmux.stopping import Schedule, next_wave, quorum_is_settled
 from slmmux.types import Answer, Model, Question, Sample
 from slmmux.votes import Stream, outcomes_of, stream
@@ -97,8 +98,9 @@ class Drawing:
         sampler: of the run.
         question: with its kind resolved.
         prompts: model name → prompt.
-        models: in priority order.
+        models: in priority order, or in pool order with weights.
         plan: when to stop.
+        weights: of the models' votes, in that order; None is Algorithm 1.
         on_sample: told of every sample as it arrives.
     """
 
@@ -110,6 +112,7 @@ class Drawing:
         prompts: Mapping[str, Prompt],
         models: Sequence[Model],
         plan: Plan,
+        weights: Weights | None = None,
         on_sample: OnSample | None = None,
     ) -> None:
         self._sampler = sampler
@@ -117,6 +120,7 @@ class Drawing:
         self._prompts = prompts
         self._models = models
         self._plan = plan
+        self._weights = weights
         self._on_sample = on_sample
         self._samples: list[dict[int, Sample]] = [{} for _ in models]
         self._unread: list[dict[int, Sample]] = [{} for _ in models]
@@ -142,14 +146,14 @@ class Drawing:
             samples=tuple(s for row in self._samples for _, s in sorted(row.items())),
             draws=sum(self._issued),
             waves=self._waves,
-            exact=not self._late and is_decided(self._streams()),
+            exact=not self._late and is_decided(self._streams(), self._weights),
         )
 
     def _next_wave(self) -> tuple[int, ...]:
         plan = self._plan
         if plan.stopping == "off":
             return tuple(plan.k - issued for issued in self._issued)
-        return next_wave(self._streams(), plan.schedule, plan.quorum)
+        return next_wave(self._streams(), plan.schedule, plan.quorum, self._weights)
 
     def _enough(self) -> bool:
         """Whether the stopping rule is satisfied by what has arrived."""
@@ -157,9 +161,9 @@ class Drawing:
         if plan.stopping == "off":
             return False
         streams = self._streams()
-        settled = is_decided(streams)
+        settled = is_decided(streams, self._weights)
         if not settled and isinstance(plan.stopping, Risk):
-            settled = chance_of_change(streams) < plan.stopping.chance
+            settled = chance_of_change(streams, self._weights) < plan.stopping.chance
         return settled and quorum_is_settled(streams, plan.quorum)
 
     def _streams(self) -> list[Stream]:
@@ -201,11 +205,11 @@ class Drawing:
     def _rest(self) -> tuple[int, ...]:
         """What has not been asked for and can still matter, whatever is under way."""
         streams = self._streams()
-        matters = {c.position for c in contenders(streams)}
+        needed = matters(streams, self._weights)
         if not quorum_is_settled(streams, self._plan.quorum):
-            matters |= {i for i, s in enumerate(streams) if not s.classes}
+            needed |= {i for i, s in enumerate(streams) if not s.classes}
         return tuple(
-            self._plan.k - issued if position in matters else 0
+            self._plan.k - issued if position in needed else 0
             for position, issued in enumerate(self._issued)
         )
 

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from slmmux.config import Config
+    from slmmux.config_schema import NamedRule
     from slmmux.mux import Mux
     from slmmux.stopping import Schedule
     from slmmux.types import Kind
@@ -39,6 +40,16 @@ StoppingOption = Annotated[
         help="exact: only draws that can change the answer; off: all of them; or a risk such as "
         "0.05: stop when a change is less likely than that.",
         metavar="exact|off|RISK",
+        show_default=False,
+    ),
+]
+RuleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rule",
+        help="How votes become an answer: the most confident model's (mux), or the most common of "
+        "all samples.",
+        metavar="mux|pooled_vote",
         show_default=False,
     ),
 ]
@@ -81,6 +92,7 @@ def configured(
     *,
     profile: Path | None,
     k: int | None,
+    rule: str | None,
     stopping: str | None,
     schedule: str | None,
     seed: int | None,
@@ -103,6 +115,7 @@ def configured(
         config = profiled(config, chosen)
     changes = {
         "k": k,
+        "rule": None if rule is None else _rule_of(rule),
         "stopping": None if stopping is None else _stopping_of(stopping),
         "schedule": None if schedule is None else _schedule_of(schedule),
         "seed": seed,
@@ -171,6 +184,22 @@ def _stopping_of(word: str) -> "Stopping":
     if not 0 < chance < 1:
         raise UsageError(f"--stopping {word} is neither exact, off nor a risk between 0 and 1")
     return Risk(chance)
+
+
+def _rule_of(word: str) -> "NamedRule":
+    from slmmux.config_schema import NamedRule
+    from slmmux.errors import UsageError
+
+    rules: tuple[NamedRule, ...] = get_args(NamedRule)
+    for rule in rules:
+        if word.replace("-", "_") == rule:
+            return rule
+    if word == "calibrated":
+        raise UsageError(
+            "--rule calibrated takes a calibration, which validation questions give; without one "
+            "there are mux and pooled_vote"
+        )
+    raise UsageError(f"--rule {word} is not known; it is one of {', '.join(rules)}")
 
 
 def _schedule_of(word: str) -> "Schedule":

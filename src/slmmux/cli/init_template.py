@@ -29,6 +29,7 @@ HEAD = """\
 SETTINGS = """\
 [mux]
 k = 3                    # samples from each model, at most
+rule = "mux"             # "pooled_vote": the most common answer of all samples
 stopping = "exact"       # "off": always all of them; {risk = 0.05}: approximate, fewer still
 schedule = "balanced"    # "draws": fewest samples; "waves": fewest round trips
 quorum = 1               # models that must have an answer

@@ -10,6 +10,7 @@ from slmmux.cli.asking import (
     DeadlineOption,
     KindOption,
     ProfileOption,
+    RuleOption,
     SamplesOption,
     ScheduleOption,
     SeedOption,
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from slmmux.config import Config
     from slmmux.mux import Mux
     from slmmux.results import Json
-    from slmmux.types import Question
+    from slmmux.rules import Rule
+    from slmmux.types import Question, RuleName
 
 
 class _Counts:
@@ -49,6 +51,7 @@ def run(
     k: SamplesOption = None,
     config: ConfigOption = None,
     profile: ProfileOption = None,
+    rule: RuleOption = None,
     stopping: StoppingOption = None,
     schedule: ScheduleOption = None,
     seed: SeedOption = None,
@@ -70,6 +73,7 @@ def run(
         config,
         profile=profile,
         k=k,
+        rule=rule,
         stopping=stopping,
         schedule=schedule,
         seed=seed,
@@ -151,6 +155,7 @@ def _shaping(config: "Config") -> "dict[str, Json]":
     accuracies = {model.name: model.validation_accuracy for model in config.models}
     return {
         "k": config.mux.k,
+        "rule": _plain_rule(config.mux.rule),
         "seed": config.mux.seed,
         "stopping": str(config.mux.stopping),
         "quorum": config.mux.quorum,
@@ -158,6 +163,17 @@ def _shaping(config: "Config") -> "dict[str, Json]":
         "models": {model.name: fingerprint_of(settings_of(model)) for model in config.models},
         "priority": list(priority(names, accuracies)),
     }
+
+
+def _plain_rule(rule: "Rule | RuleName") -> "Json":
+    """The rule's name, or everything that it decides by."""
+    import dataclasses
+
+    from slmmux.rules import Rule
+
+    if not isinstance(rule, Rule):
+        return rule
+    return rule.name if rule.calibration is None else dataclasses.asdict(rule.calibration)
 
 
 def _report(counts: _Counts, skipped: int, out: Path) -> None:

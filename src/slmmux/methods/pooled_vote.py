@@ -19,7 +19,15 @@ class PooledVote:
     live: ClassVar[bool] = True
 
     def decide(self, budget: Budget) -> tuple[Decision, ...]:
-        """One decision."""
+        """One decision; exact stopping never changes it."""
         classes, _ = modes_of(budget.classes.reshape(budget.rows, -1))
         draws = np.full((budget.rows, len(budget.models)), float(budget.k))
-        return (Decision(models=budget.models, picks=classes[:, None], draws=draws),)
+        return (
+            Decision(
+                models=budget.models,
+                picks=classes[:, None],
+                draws=draws,
+                stops_early=True,
+                weights=(1,) * len(budget.models),
+            ),
+        )

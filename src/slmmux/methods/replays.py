@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from slmmux.methods.base import Amounts, Budget
 from slmmux.methods.patterns import distinct_rows
+from slmmux.rules import Weights
 from slmmux.selection import priority
 from slmmux.stopping import Schedule, next_wave
 from slmmux.votes import stream
@@ -36,20 +37,29 @@ class _State:
     names: int
 
 
-def exact_draws(budget: Budget, schedule: Schedule) -> Amounts:
-    """[rows × models] samples that exact stopping draws from each model's stream."""
+def exact_draws(budget: Budget, schedule: Schedule, weights: Weights | None = None) -> Amounts:
+    """[rows × models] samples that exact stopping draws from each model's stream.
+
+    Args:
+        budget: the streams.
+        schedule: of the draws.
+        weights: of the models' votes where they are added up; None is Algorithm 1.
+    """
+    if weights is not None:
+        return replayed_draws(budget.classes, schedule, weights).astype(np.float64)
     order = [budget.models.index(name) for name in priority(budget.models, budget.accuracies)]
     draws = np.empty(budget.modes.shape)
     draws[:, order] = replayed_draws(budget.classes[:, order], schedule)
     return draws
 
 
-def replayed_draws(classes: _Ints, schedule: Schedule) -> _Ints:
+def replayed_draws(classes: _Ints, schedule: Schedule, weights: Weights | None = None) -> _Ints:
     """Samples that exact stopping draws from each stream: `stopping.replay(…).draws` of each row.
 
     Args:
-        classes: [rows × models × k], models in priority order; -1 for no vote.
+        classes: [rows × models × k], models in the order of the streams; -1 for no vote.
         schedule: of the draws.
+        weights: of the models' votes.
 
     Returns:
         [rows × models].
@@ -61,7 +71,7 @@ def replayed_draws(classes: _Ints, schedule: Schedule) -> _Ints:
     while open_states:
         state = open_states.pop()
         streams = [stream(dict(enumerate(outcomes)), k) for outcomes in state.known]
-        wave = next_wave(streams, schedule)
+        wave = next_wave(streams, schedule, weights=weights)
         if any(wave):
             open_states.extend(_after(state, wave, classes, named))
         else:
