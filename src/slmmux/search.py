@@ -1,0 +1,189 @@
+"""Model selection search (SLM-MUX paper, section 3.2): the subsets that answer best together.
+
+For a subset S of the pool, over all questions (and groups of samples, `search_sets`):
+
+* UnionAcc(S): share where some model of S is correct;
+* Contradiction(S): share where some model of S is correct while another is consistently wrong;
+* O(S) = UnionAcc(S) − λ · Contradiction(S), which is maximised.
+
+Ties go to the higher UnionAcc, then to the smaller subset, then to the subset that comes first in
+lexicographic order of pool positions. Everything is counted in whole numbers and λ is a fraction:
+no float decides which subset is better. The result is exact (`search_tree`) unless a time limit
+ends the search; then it is the best found, with a bound on what could still be better.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slmmux.errors import UsageError
+from slmmux.search_sets import SearchSets
+from slmmux.search_tree import Tree, Weights
+
+Members: TypeAlias = tuple[int, ...]
+
+_LARGEST = 2**62  # sums of keys stay within 64 bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subset:
+    """Some models and how they do together.
+
+    Attributes:
+        members: positions in the pool, ascending.
+        union: cells where some model is correct.
+        contradiction: cells where some model is correct and another is consistently wrong.
+        cells: questions × groups: what both are counted in.
+        objective: O, exactly.
+    """
+
+    members: Members
+    union: int
+    contradiction: int
+    cells: int
+    objective: Fraction
+
+    @property
+    def order(self) -> tuple[Fraction, int, int, Members]:
+        """Sorts better subsets first, of all sizes (rule 9)."""
+        return -self.objective, -self.union, len(self.members), self.members
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """The best subsets of one size.
+
+    Attributes:
+        size: models in a subset.
+        subsets: best first.
+        total: how many subsets of this size there are.
+        proven: nothing is better than what is ranked; else the time limit came first.
+        bound: no subset of this size has a higher objective.
+    """
+
+    size: int
+    subsets: tuple[Subset, ...]
+    total: int
+    proven: bool
+    bound: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a search may take, and whom it tells how far it is.
+
+    Attributes:
+        time_limit_s: seconds for all sizes together; None is as long as it takes.
+        report: is told the size and the share of its subsets that are settled, now and then.
+        clock: seconds.
+    """
+
+    time_limit_s: float | None = None
+    report: Callable[[int, float], None] | None = None
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+
+def search(
+    sets: SearchSets,
+    sizes: Sequence[int],
+    weight: Fraction = Fraction(1),
+    *,
+    top: int = 1,
+    limits: Limits | None = None,
+) -> dict[int, Ranking]:
+    """The best subsets of every size.
+
+    Args:
+        sets: of the pool's models.
+        sizes: numbers of models in a subset, each 1 to as many as the pool has.
+        weight: λ, 0 or more.
+        top: how many subsets of each size are ranked.
+        limits: of time.
+
+    Raises:
+        UsageError: sizes or λ that cannot be.
+    """
+    _check(sets, sizes, weight, top)
+    limits = limits or Limits()
+    began = limits.clock()
+    weights = weights_of(sets, weight)
+    found: dict[int, Ranking] = {}
+    seeds: npt.NDArray[np.intp] | None = None
+    for size in sorted(set(sizes)):
+        tree = Tree(sets.correct, sets.wrong, weights, size=size, top=top)
+        tree.start(seeds)
+        tree.run(lambda share, size=size: _goes_on(limits, began, size, share))
+        seeds = tree.best.members
+        found[size] = _ranking(sets, tree, weight)
+    return found
+
+
+def weights_of(sets: SearchSets, weight: Fraction) -> Weights:
+    """What a cell of either kind counts for in a key, so that keys sort as rule 9 says.
+
+    With λ = p/q, C = U − A and M = cells + 1: key = M · (q·U − p·C) + U.
+
+    Raises:
+        UsageError: the keys would not fit 64 bits.
+    """
+    p, q, more = weight.numerator, weight.denominator, sets.cells + 1
+    if max(p, q) * more * more > _LARGEST // (2 * len(sets.models)):
+        raise UsageError(f"λ = {float(weight)!r} has too many digits or is too large for a search")
+    return Weights(union=(q - p) * more + 1, clean=p * more)
+
+
+def evaluated(sets: SearchSets, members: Sequence[int], weight: Fraction = Fraction(1)) -> Subset:
+    """One subset, counted from its models' bits."""
+    rows = list(members)
+    some_correct = np.bitwise_or.reduce(sets.correct[rows], axis=0)
+    some_wrong = np.bitwise_or.reduce(sets.wrong[rows], axis=0)
+    union = int(np.bitwise_count(some_correct).sum())
+    contradiction = int(np.bitwise_count(some_correct & some_wrong).sum())
+    return Subset(
+        members=tuple(rows),
+        union=union,
+        contradiction=contradiction,
+        cells=sets.cells,
+        objective=(union - weight * contradiction) / sets.cells,
+    )
+
+
+def _check(sets: SearchSets, sizes: Sequence[int], weight: Fraction, top: int) -> None:
+    pool = len(sets.models)
+    if not sizes:
+        raise UsageError("no sizes to search")
+    if min(sizes) < 1 or max(sizes) > pool:
+        raise UsageError(
+            f"sizes {min(sizes)} to {max(sizes)}: the pool has {pool} models, so 1 to {pool} can be"
+        )
+    if weight < 0:
+        raise UsageError(f"λ is {float(weight):g}; make it 0 or more")
+    if top < 1:
+        raise UsageError(f"top is {top}; make it 1 or more")
+
+
+def _goes_on(limits: Limits, began: float, size: int, share: float) -> bool:
+    if limits.report is not None:
+        limits.report(size, share)
+    return limits.time_limit_s is None or limits.clock() - began < limits.time_limit_s
+
+
+def _ranking(sets: SearchSets, tree: Tree, weight: Fraction) -> Ranking:
+    subsets = tuple(evaluated(sets, row, weight) for row in tree.best.members.tolist())
+    bound = subsets[0].objective
+    if tree.open:
+        # key = M · q · cells · O + U, and U is 0 or more.
+        value = Fraction(tree.bound // (sets.cells + 1), weight.denominator * sets.cells)
+        bound = max(bound, value)
+    return Ranking(
+        size=tree.size,
+        subsets=subsets,
+        total=tree.total,
+        proven=not tree.open,
+        bound=bound,
+    )
