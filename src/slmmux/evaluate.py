@@ -28,7 +28,7 @@ from slmmux.results import Json
 from slmmux.scores import Bench, Score
 from slmmux.stopping import Schedule
 from slmmux.subsamples import Shortage, has_more_than, shortage, usual_count
-from slmmux.table import MISSING, Positions, Table, lookup
+from slmmux.table import MISSING, Positions, Table, guess_notes, lookup
 
 TRIALS = 100
 _DEFAULT_K = 3
@@ -195,11 +195,7 @@ def _refusal(table: Table, k: int, missing: Shortage) -> str:
 def _notes(
     table: Table, methods: Mapping[str, Method], plan: Plan, trials: int, missing: Shortage
 ) -> list[str]:
-    notes = [
-        f"read as kind {kind}, guessed from the references (--kind says otherwise): "
-        + ", ".join(task for task, guess in table.guessed.items() if guess == kind)
-        for kind in dict.fromkeys(table.guessed.values())
-    ]
+    notes = guess_notes(table)
     if missing.samples:
         notes.append(f"{missing.samples} missing samples vote for nothing (--allow-missing)")
     if plan.trials is not None and plan.trials > trials:

@@ -14,8 +14,9 @@ ends the search; then it is the best found, with a bound on what could still be 
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -81,11 +82,25 @@ class Limits:
         time_limit_s: seconds for all sizes together; None is as long as it takes.
         report: is told the size and the share of its subsets that are settled, now and then.
         clock: seconds.
+        began: when its time began to run.
     """
 
     time_limit_s: float | None = None
     report: Callable[[int, float], None] | None = None
-    clock: Callable[[], float] = field(default=time.monotonic)
+    clock: Callable[[], float] = time.monotonic
+    began: float | None = None
+
+    def started(self) -> "Limits":
+        """The same, its time running."""
+        return replace(self, began=self.clock()) if self.began is None else self
+
+    def go_on(self, size: int, share: float) -> bool:
+        """Tell how far it is; whether there is time left."""
+        if self.report is not None:
+            self.report(size, share)
+        if self.time_limit_s is None or self.began is None:
+            return True
+        return self.clock() - self.began < self.time_limit_s
 
 
 def search(
@@ -108,16 +123,15 @@ def search(
     Raises:
         UsageError: sizes or λ that cannot be.
     """
-    _check(sets, sizes, weight, top)
-    limits = limits or Limits()
-    began = limits.clock()
+    check_sizes(sets, sizes, top)
+    limits = (limits or Limits()).started()
     weights = weights_of(sets, weight)
     found: dict[int, Ranking] = {}
     seeds: npt.NDArray[np.intp] | None = None
     for size in sorted(set(sizes)):
         tree = Tree(sets.correct, sets.wrong, weights, size=size, top=top)
         tree.start(seeds)
-        tree.run(lambda share, size=size: _goes_on(limits, began, size, share))
+        tree.run(partial(limits.go_on, size))
         seeds = tree.best.members
         found[size] = _ranking(sets, tree, weight)
     return found
@@ -129,8 +143,10 @@ def weights_of(sets: SearchSets, weight: Fraction) -> Weights:
     With λ = p/q, C = U − A and M = cells + 1: key = M · (q·U − p·C) + U.
 
     Raises:
-        UsageError: the keys would not fit 64 bits.
+        UsageError: λ is below 0, or the keys would not fit 64 bits.
     """
+    if weight < 0:
+        raise UsageError(f"λ is {float(weight):g}; make it 0 or more")
     p, q, more = weight.numerator, weight.denominator, sets.cells + 1
     if max(p, q) * more * more > _LARGEST // (2 * len(sets.models)):
         raise UsageError(f"λ = {float(weight)!r} has too many digits or is too large for a search")
@@ -153,7 +169,12 @@ def evaluated(sets: SearchSets, members: Sequence[int], weight: Fraction = Fract
     )
 
 
-def _check(sets: SearchSets, sizes: Sequence[int], weight: Fraction, top: int) -> None:
+def check_sizes(sets: SearchSets, sizes: Sequence[int], top: int) -> None:
+    """See that such subsets can be ranked.
+
+    Raises:
+        UsageError: they cannot.
+    """
     pool = len(sets.models)
     if not sizes:
         raise UsageError("no sizes to search")
@@ -161,16 +182,8 @@ def _check(sets: SearchSets, sizes: Sequence[int], weight: Fraction, top: int) -
         raise UsageError(
             f"sizes {min(sizes)} to {max(sizes)}: the pool has {pool} models, so 1 to {pool} can be"
         )
-    if weight < 0:
-        raise UsageError(f"λ is {float(weight):g}; make it 0 or more")
     if top < 1:
         raise UsageError(f"top is {top}; make it 1 or more")
-
-
-def _goes_on(limits: Limits, began: float, size: int, share: float) -> bool:
-    if limits.report is not None:
-        limits.report(size, share)
-    return limits.time_limit_s is None or limits.clock() - began < limits.time_limit_s
 
 
 def _ranking(sets: SearchSets, tree: Tree, weight: Fraction) -> Ranking:

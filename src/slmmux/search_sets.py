@@ -101,13 +101,11 @@ def search_sets(
     """
     groups = _groups(table, k, correct, count_single_samples=count_single_samples)
     missing = shortage(table.samples.classes, table.models, groups * k, first=False).samples
-    samples = first_run(filled(table.samples, groups * k), groups * k, in_place=False)
-    questions, models, _ = samples.classes.shape
-    classes = samples.classes.reshape(questions, models, groups, k)
+    classes = grouped(table, k, groups)
     counts = (table.samples.classes >= NO_VOTE).sum(axis=2).max(axis=0, initial=0)
     return SearchSets(
         models=table.models,
-        questions=questions,
+        questions=len(table.questions),
         k=k,
         groups=groups,
         missing=missing,
@@ -119,6 +117,15 @@ def search_sets(
         correct=_packed(_correct(table.right, classes, correct)),
         wrong=_packed(_consistently_wrong(table.right, classes)),
     )
+
+
+def grouped(table: Table, k: int, groups: int) -> Classes:
+    """[questions × models × groups × k] the samples of the disjoint groups, in index order.
+
+    Samples that the bank lacks stand at their end and vote for nothing.
+    """
+    samples = first_run(filled(table.samples, groups * k), groups * k, in_place=False)
+    return samples.classes.reshape(*samples.classes.shape[:2], groups, k)
 
 
 def unpacked(words: Words, sets: SearchSets) -> Flags:

@@ -36,13 +36,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from slmmux.search_best import Best, Counts, Flags, Places
 from slmmux.search_sets import Words
 
 GoesOn: TypeAlias = Callable[[float], bool]
-_Masses: TypeAlias = npt.NDArray[np.float64]
 
 _BLOCK = 1 << 17  # words (of 64 cells) that are worked on at once: they stay in a core's cache
 _PAIRS = 1 << 18  # pairs of candidates that are bounded at once
@@ -146,7 +144,8 @@ class Tree:
     @property
     def bound(self) -> int:
         """No subset has a higher key."""
-        return max([int(nodes.bounds.max()) for nodes in self._stack] + self.best.keys.tolist())
+        ranked = int(self.best.keys[0])
+        return max([ranked, *(int(nodes.bounds.max()) for nodes in self._stack)])
 
     def start(self, seeds: Places | None = None) -> None:
         """Find good subsets to begin with: a high bar makes bounds effective.
@@ -184,7 +183,7 @@ class Tree:
         below = sum(
             math.comb(b, left) * c for b, c in zip(behind.tolist(), counts.tolist(), strict=True)
         )
-        return below / self.total
+        return float(below / self.total)
 
     def _alive(self, nodes: _Nodes) -> _Nodes:
         """Those below which something may enter the ranking."""
@@ -244,7 +243,7 @@ class Tree:
         )
 
     def _summed(self, scores: _Scores, left: int) -> Counts:
-        """s of the module's docstring."""
+        """What s of the module's docstring is for each candidate: [nodes × candidates]."""
         union = self._weights.union * (left if self._weights.union > 0 else 1)
         return union * scores.union + self._weights.clean * (left * scores.gain - scores.loss)
 
@@ -265,8 +264,9 @@ class Tree:
         return self._alive(_Nodes(grown, bounds[node, column]))
 
     def _blocks(self, nodes: _Nodes) -> list[_Nodes]:
-        """In the order in which to look at them, last block first: those with a late last member
-        have few candidates, so blocks have nodes of like last members.
+        """In the order in which to look at them, last block first.
+
+        A block has nodes of like last members, since it is as broad as its first one's candidates.
         """
         nodes = nodes.at(np.lexsort((nodes.bounds, -nodes.last)))
         step = max(1, _BLOCK // self._correct.size)
@@ -300,9 +300,7 @@ class Tree:
             node, one, other = np.nonzero(allowed & (bounds >= self.best.bar))
             self._rank(nodes, state, node + i, places[one], places[other])
 
-    def _rank(
-        self, nodes: _Nodes, state: _State, node: Places, one: Places, other: Places
-    ) -> None:
+    def _rank(self, nodes: _Nodes, state: _State, node: Places, one: Places, other: Places) -> None:
         """Count nodes with two more members each."""
         step = max(1, _BLOCK // self._correct.shape[1])
         for i in range(0, len(node), step):
@@ -357,7 +355,7 @@ def _count(words: Words) -> Counts:
     """
     exact = np.float32 if words.shape[-1] * 64 < _EXACT_FLOAT32 else np.float64
     counts = np.bitwise_count(words).astype(exact) @ np.ones(words.shape[-1], exact)
-    return counts.astype(np.int64)
+    return np.asarray(counts.astype(np.int64))
 
 
 def _good_first(correct: Words, wrong: Words, weights: Weights) -> Places:

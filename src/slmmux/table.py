@@ -213,6 +213,15 @@ def load_table(
     )
 
 
+def guess_notes(table: Table) -> list[str]:
+    """What to say where nobody said how answers are read."""
+    return [
+        f"read as kind {kind}, guessed from the references (--kind says otherwise): "
+        + ", ".join(task for task, guess in table.guessed.items() if guess == kind)
+        for kind in dict.fromkeys(table.guessed.values())
+    ]
+
+
 def lookup(right: Flags, classes: Classes) -> Flags:
     """Whether each class is right; [questions × …] like `classes`."""
     rows = np.arange(len(classes)).reshape(-1, *[1] * (classes.ndim - 1))

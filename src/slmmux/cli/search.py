@@ -1,0 +1,180 @@
+"""`slmmux search`: which models of a bank answer best together."""
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from slmmux.cli.show import NARROWEST, JsonOption, at_least, console, print_json, progress
+from slmmux.cli.tables import (
+    BankOption,
+    KindOption,
+    ModelsOption,
+    RunSeedOption,
+    TaskOption,
+    need_analysis,
+    read_table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from fractions import Fraction
+
+    from slmmux.cli.show import Step
+
+_MOST = 1_000  # models in a subset, sizes in a list
+
+
+def search(
+    bank: BankOption,
+    *,
+    task: TaskOption = None,
+    models: ModelsOption = None,
+    sizes: Annotated[
+        str, typer.Option(help="Numbers of models: 2-5, 3, or 1,2,4.", metavar="SIZES")
+    ] = "2-5",
+    weight: Annotated[
+        str,
+        typer.Option(
+            "--lambda",
+            help="How much a contradiction costs: 1, 0.5, 1/3, …",
+            metavar="NUMBER",
+        ),
+    ] = "1",
+    correct: Annotated[
+        str,
+        typer.Option(
+            help="When a model is correct on a question: its mode is (mode), some sample is (any), "
+            "or at least C samples are (at-least:C).",
+            metavar="RULE",
+        ),
+    ] = "mode",
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "--k",
+            "-k",
+            "--samples",
+            help="Samples from each model; else 3, or what the bank has if that is less. Where it "
+            "has more, the mean over disjoint groups of k.",
+            show_default=False,
+        ),
+    ] = None,
+    count_single_samples: Annotated[
+        bool,
+        typer.Option(
+            "--count-single-samples",
+            help="With k = 1: one wrong sample counts as consistently wrong.",
+        ),
+    ] = False,
+    objective: Annotated[
+        Literal["paper", "accuracy"],
+        typer.Option(
+            help="What is maximised: the paper's UnionAcc − λ·Contradiction, or the accuracy of "
+            "SLM-MUX on the recorded samples."
+        ),
+    ] = "paper",
+    top: Annotated[int, typer.Option(help="Subsets of each size to show.", min=1)] = 5,
+    pareto: Annotated[
+        bool,
+        typer.Option(
+            "--pareto", help="Also the subsets worth their cost: accuracy, draws, tokens, money."
+        ),
+    ] = False,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds; then the best found, and a bound on what could be better.",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(help="Resamples of the questions; 0 leaves them out.", min=0)
+    ] = 1_000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+    run_seed: RunSeedOption = None,
+    kind: KindOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Find the models that answer best together.
+
+    For every size, the subsets with the most questions that some model has right, less those where
+    another is consistently wrong: UnionAcc − λ·Contradiction (SLM-MUX paper, section 3.2). The
+    result is exact. A bootstrap over the questions says how sure the choice is.
+    """
+    need_analysis("search")
+    from slmmux.cli.search_table import show
+    from slmmux.search import Limits
+    from slmmux.search_outcome import to_json
+    from slmmux.search_run import SearchPlan, run_search
+
+    plan = SearchPlan(
+        sizes=_sizes(sizes),
+        weight=_weight(weight),
+        correct=correct,
+        k=k,
+        count_single_samples=count_single_samples,
+        objective=objective,
+        top=top,
+        pareto=pareto,
+        resamples=bootstrap,
+        seed=seed,
+    )
+    table = read_table(bank, task, models, run_seed, kind)
+    with progress("searching", 100) as step:
+        outcome = run_search(table, plan, Limits(time_limit, _told(step)))
+    if json:
+        print_json(to_json(outcome))
+    else:
+        show(at_least(console(), NARROWEST), outcome)
+
+
+def _told(step: "Step") -> "Callable[[int, float], None]":
+    """Shows how many percent of a size's subsets are settled."""
+    shown = 0
+
+    def report(size: int, share: float) -> None:
+        nonlocal shown
+        percent = int(100 * share)
+        step(f"% of the subsets of {size}", percent - shown)
+        shown = percent
+
+    return report
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """`2-5`, `3`, `1,2,4` → numbers.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    from slmmux.errors import UsageError
+
+    sizes: set[int] = set()
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*([0-9]{1,4})\s*(?:-\s*([0-9]{1,4})\s*)?", part)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if not 1 <= first <= last <= _MOST:
+            raise UsageError(f"--sizes {text}: numbers of models from 1 up, as in 2-5, 3 or 1,2,4")
+        sizes |= set(range(first, last + 1))
+    return tuple(sorted(sizes))
+
+
+def _weight(text: str) -> "Fraction":
+    """λ, exactly as it is written.
+
+    Raises:
+        UsageError: it is no number, or below 0.
+    """
+    from fractions import Fraction
+
+    from slmmux.errors import UsageError
+
+    try:
+        weight = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        weight = Fraction(-1)
+    if weight < 0:
+        raise UsageError(f"--lambda {text}: a number from 0 up, as in 1, 0.5 or 1/3")
+    return weight

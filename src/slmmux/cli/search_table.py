@@ -1,0 +1,130 @@
+"""The outcome of a search for a person."""
+
+from fractions import Fraction
+
+from rich.console import Console
+from rich.table import Table
+
+from slmmux.search import Ranking
+from slmmux.search_outcome import SearchOutcome
+from slmmux.search_pareto import Front
+
+
+def show(out: Console, outcome: SearchOutcome) -> None:
+    """Print the best subsets, what they are worth, and how sure that is."""
+    out.print(_title(outcome), style="bold")
+    out.print()
+    _print_rankings(out, outcome)
+    best = outcome.best_single
+    out.print(
+        f"best model alone: {best}, {_percent(outcome.singles[best])} (its most common answer)"
+    )
+    if outcome.front is not None:
+        out.print()
+        _print_front(out, outcome, outcome.front)
+    out.print()
+    _print_warnings(out, outcome)
+    _print_notes(out, outcome)
+
+
+def _title(outcome: SearchOutcome) -> str:
+    sets = outcome.sets
+    groups = f", {sets.groups} groups" if sets.groups > 1 else ""
+    return (
+        f"{outcome.task}: {sets.questions:,} questions, {len(sets.models)} models, "
+        f"k = {sets.k}{groups}"
+    )
+
+
+def _print_rankings(out: Console, outcome: SearchOutcome) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("size", justify="right")
+    table.add_column("models", overflow="fold")
+    columns = ["O", "union", "contra.", "mux", "wins"]
+    for title in columns if outcome.objective == "paper" else ["mux", "union", "contra.", "wins"]:
+        table.add_column(title, justify="right", no_wrap=True)
+    for size, ranking in outcome.rankings.items():
+        sure = outcome.stability.get(size)
+        for place, subset in enumerate(ranking.subsets[: outcome.top]):
+            wins = None
+            if sure is not None:
+                wins = sure.wins if place == 0 else sure.rivals[place - 1].wins
+            mux = outcome.mux[subset.members]
+            table.add_row(
+                str(size) if place == 0 else "",
+                ", ".join(outcome.names(subset.members)),
+                _percent(subset.objective),
+                _percent(Fraction(subset.union, subset.cells)),
+                _percent(Fraction(subset.contradiction, subset.cells)),
+                *([_percent(mux)] if outcome.objective == "paper" else []),
+                "–" if wins is None else f"{wins:.0%}",
+                style="bold" if place == 0 else "",
+            )
+    out.print(table)
+    out.print()
+
+
+def _print_front(out: Console, outcome: SearchOutcome, front: Front) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("worth their cost", overflow="fold")
+    for title in ("mux", "draws", "tokens", "cost"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for point in front.points:
+        table.add_row(
+            ", ".join(outcome.names(point.members)),
+            _percent(point.accuracy),
+            str(point.draws),
+            "–" if point.tokens is None else f"{point.tokens:,.0f}",
+            "–" if point.cost is None else f"{point.cost:,.4g}",
+        )
+    out.print(table)
+    out.print("draws, tokens, cost: of the full budget, a question", style="dim")
+    if not front.complete:
+        out.print("note: the time limit came before every subset was looked at")
+
+
+def _print_warnings(out: Console, outcome: SearchOutcome) -> None:
+    for size, ranking in outcome.rankings.items():
+        if not ranking.proven:
+            out.print(f"warning: {_unproven(ranking)}", style="yellow")
+        sure = outcome.stability.get(size)
+        if sure is not None and sure.within_noise:
+            others = f"{sure.within_noise} of the {sure.ranked - 1} next best"
+            out.print(
+                f"warning: {_models(size)}: the questions do not tell the best from {others}; it "
+                f"wins {sure.wins:.0%} of {sure.resamples:,} bootstrap resamples",
+                style="yellow",
+            )
+
+
+def _unproven(ranking: Ranking) -> str:
+    best = ranking.subsets[0].objective
+    return (
+        f"{_models(ranking.size)}: stopped by the time limit; the best found has "
+        f"{_percent(best)}, and no subset has more than {_percent(ranking.bound)}"
+    )
+
+
+def _print_notes(out: Console, outcome: SearchOutcome) -> None:
+    maximised = "mux"
+    if outcome.objective == "paper":
+        maximised = f"O = union − λ · contra., λ = {_weight(outcome.weight)}"
+    out.print(
+        f"maximised: {maximised}; union: some model is correct ({outcome.correct}); contra.: while "
+        "another is consistently wrong; mux: accuracy of SLM-MUX; wins: share of the resamples",
+        style="dim",
+    )
+    for note in outcome.notes:
+        out.print(f"note: {note}")
+
+
+def _models(size: int) -> str:
+    return f"{size} model{'s' * (size != 1)}"
+
+
+def _weight(weight: Fraction) -> str:
+    return str(weight) if weight.denominator in (1, 3, 6, 7, 9) else f"{float(weight):g}"
+
+
+def _percent(share: Fraction) -> str:
+    return f"{float(share):.1%}"
