@@ -11,7 +11,6 @@ import pytest
 from slmmux.answers import canonical_key, grade
 from slmmux.answers.worker import Limits, SymbolicWorker, SymbolicWorkers, shared_workers
 
-
 # Takes longer than any limit here, and looks as harmless as other polynomials do.
 SLOW = r"(a+b+c+d+e+f+g+h)^{60}"
 

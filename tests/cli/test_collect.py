@@ -207,9 +207,9 @@ def test_a_bank_on_a_full_disk_is_one_message(servers: ExitStack, tmp_path: Path
 
 def test_a_full_disk_leaves_no_empty_bank_behind(servers: ExitStack, tmp_path: Path) -> None:
     pool(tmp_path, servers.enter_context(FaultEndpoint()))
+    limited = ["bash", "-c", 'ulimit -f 4; exec "$@"', "limited"]
     done = subprocess.run(
-        ["bash", "-c", 'ulimit -f 4; exec "$@"', "limited"]
-        + command(tmp_path, "--task", "arithmetic", "--limit", "4", "-k", "1"),
+        [*limited, *command(tmp_path, "--task", "arithmetic", "--limit", "4", "-k", "1")],
         capture_output=True,
         text=True,
         check=False,

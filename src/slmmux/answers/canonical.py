@@ -6,9 +6,9 @@ only mathematics that exact arithmetic does not settle goes to the symbolic work
 
 Keys are short and printable, and the same for any hash seed and machine. `raw:…` is the class of
 an answer that nobody can interpret: its normalised string. An expression that asks for more than
-any computer can do (`excess`), or that exceeds the worker's time or memory, becomes one too; the time is CPU time, so the load of the machine hardly matters,
-but an expression near the limit may fall on either side on faster and slower machines. Within a
-process the outcome is remembered.
+any computer can do (`excess`), or that exceeds the worker's time or memory, becomes one too; the
+time is CPU time, so the load of the machine hardly matters, but an expression near the limit may
+fall on either side on faster and slower machines. Within a process the outcome is remembered.
 """
 
 import hashlib
