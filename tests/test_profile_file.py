@@ -13,6 +13,7 @@ from slmmux.errors import ConfigError
 from slmmux.profile import Data, Objective, Profile, ProfileModel, RuleScore
 from slmmux.profile_file import parse_profile, read_profile
 from slmmux.profile_text import to_toml
+from slmmux.rules import Calibration, Rule
 from slmmux.types import Interval
 from slmmux.waves import Risk
 
@@ -33,6 +34,7 @@ PROFILE = Profile(
     tool="slmmux 0.1.0",
     created="2026-11-25",
     rule="mux",
+    calibration=None,
     why_rule="no rule is better by more than its standard error",
     why_models="the best two",
     seed=0,
@@ -92,6 +94,16 @@ _SHARES = st.floats(0, 1)
 def test_any_name_any_sentence_and_every_digit_come_back(name: str, why: str, share: float) -> None:
     profile = dataclasses.replace(
         PROFILE,
+        rule="calibrated",
+        calibration=Calibration(
+            models=(name,),
+            k=3,
+            weights=(1000,),
+            sharpness=8 * share,
+            outside=-share,
+            questions=4,
+            spread=share,
+        ),
         why_models=why,
         stopping=Risk(0.05),
         schedule=None,
@@ -154,6 +166,36 @@ def test_every_problem_is_told_in_one_message_with_its_key_and_a_suggestion() ->
 )
 def test_a_profile_that_cannot_be_true_is_refused(old: str, new: str, words: str) -> None:
     assert words in refusal(changed(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("a = 600", "c = 600", "calibration.weights: are of c, b, and the models are a, b"),
+        ("a = 600", "a = 1001", "calibration.weights.a: must be at most 1000, not 1001"),
+        ("k = 3 # what", "k = 4 # what", "calibration.k: is 4, and the profile's k is 3"),
+        ("[calibration]", "[calibrations]", "calibrations: unknown key; did you mean calibration?"),
+    ],
+)
+def test_a_calibration_fits_its_profile(old: str, new: str, words: str) -> None:
+    calibration = Calibration(
+        models=("a", "b"),
+        k=3,
+        weights=(600, 1000),
+        sharpness=5.0,
+        outside=0.5,
+        questions=4,
+        spread=0.1,
+    )
+    text = to_toml(dataclasses.replace(PROFILE, rule="calibrated", calibration=calibration))
+    assert parse_profile(Path("profile.toml"), text).voting == Rule("calibrated", calibration)
+    assert old in text
+    assert words in refusal(text.replace(old, new, 1))
+
+
+def test_the_calibrated_rule_takes_a_calibration() -> None:
+    message = refusal(changed('rule = "mux"', 'rule = "calibrated"'))
+    assert "calibrated takes a [calibration], and there is none" in message
 
 
 def test_a_configuration_is_no_profile() -> None:

@@ -11,6 +11,7 @@ from slmmux.default_pools import demo_models
 from slmmux.errors import ConfigError
 from slmmux.profile import Data, Profile, ProfileModel
 from slmmux.profile_pool import Applied, apply_profile
+from slmmux.rules import Rule
 from slmmux.types import Model, PromptStyle
 
 POOL = tuple(
@@ -47,6 +48,7 @@ def profile(*models: ProfileModel) -> Profile:
         tool="slmmux 0",
         created=None,
         rule="mux",
+        calibration=None,
         why_rule="",
         why_models="",
         seed=0,
@@ -83,7 +85,7 @@ def test_it_takes_its_models_of_the_pool_in_its_own_order() -> None:
 
 def test_what_it_says_comes_before_the_file_and_the_rest_stays() -> None:
     applied = apply_profile(profile(chosen(POOL[0])), CONFIG)
-    assert applied.config.mux == MuxConfig(k=5, stopping="off", deadline_s=9.0)
+    assert applied.config.mux == MuxConfig(k=5, rule=Rule(), stopping="off", deadline_s=9.0)
 
 
 def test_models_that_the_pool_lacks_are_all_named_with_a_guess() -> None:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slmmux.results import Json
+from slmmux.rules import Calibration, Rule
 from slmmux.stopping import Schedule
-from slmmux.types import Interval
+from slmmux.types import Interval, RuleName
 from slmmux.waves import Stopping
 
 SCHEMA = "slmmux.profile/1"
@@ -107,7 +108,9 @@ class Profile:
         source: where it was read, for messages.
         tool: name and version of what wrote it.
         created: date, where the writer said one.
-        rule: how the samples become one answer.
+        rule: how the samples become one answer (`slmmux.rules`).
+        calibration: of these models at this k; rule `calibrated` answers by it, and `eval`
+            has it for the method of that name. None where there is none.
         why_rule, why_models: the choices, a sentence each.
         seed: of everything random in making the choice.
         k: samples from each model, at most.
@@ -121,7 +124,8 @@ class Profile:
     source: str
     tool: str
     created: str | None
-    rule: str
+    rule: RuleName
+    calibration: Calibration | None
     why_rule: str
     why_models: str
     seed: int
@@ -133,6 +137,11 @@ class Profile:
     objective: Objective | None
     scores: tuple[RuleScore, ...]
     data: Data
+
+    @property
+    def voting(self) -> Rule:
+        """The rule with its calibration."""
+        return Rule(self.rule, self.calibration if self.rule == "calibrated" else None)
 
     @property
     def names(self) -> tuple[str, ...]:

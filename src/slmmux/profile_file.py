@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from slmmux.config_messages import Key, check, told
 from slmmux.errors import ConfigError
 from slmmux.profile import SCHEMA, Data, Objective, Profile, ProfileModel, RuleScore
 from slmmux.profile_schema import FORM, ProfileTable
+from slmmux.rules import Calibration
 from slmmux.types import Interval
 from slmmux.waves import Risk, Stopping
 
@@ -72,6 +73,25 @@ def _contradictions(table: Mapping[str, Any]) -> Iterator[tuple[Key, str]]:
             yield ("scores", place, "models"), what
         if score["ci95"][0] > score["ci95"][1]:
             yield ("scores", place, "ci95"), "ends before it begins; it is [low, high]"
+    yield from _calibration_problems(table, names)
+
+
+def _calibration_problems(
+    table: Mapping[str, Any], names: Sequence[str]
+) -> Iterator[tuple[Key, str]]:
+    calibration = table.get("calibration")
+    if calibration is None:
+        if table["rule"] == "calibrated":
+            yield ("rule",), "calibrated takes a [calibration], and there is none"
+        return
+    weights = calibration["weights"]
+    if sorted(weights) != sorted(names):
+        what = f"are of {', '.join(weights) or 'nothing'}, and the models are {', '.join(names)}"
+        yield ("calibration", "weights"), what
+    elif not any(weights.values()):
+        yield ("calibration", "weights"), "are all 0: some model must count"
+    if calibration["k"] != table["k"]:
+        yield ("calibration", "k"), f"is {calibration['k']}, and the profile's k is {table['k']}"
 
 
 def _profile(source: str, table: Mapping[str, Any]) -> Profile:
@@ -81,6 +101,7 @@ def _profile(source: str, table: Mapping[str, Any]) -> Profile:
         tool=table["tool"],
         created=table.get("created"),
         rule=table["rule"],
+        calibration=_calibration(table),
         why_rule=table["why_rule"],
         why_models=table["why_models"],
         seed=table["seed"],
@@ -101,6 +122,15 @@ def _stopping(value: Any) -> Stopping | None:
 
 def _model(row: Mapping[str, Any]) -> ProfileModel:
     return ProfileModel(**{**row, "settings": dict(row.get("settings", {}))})
+
+
+def _calibration(table: Mapping[str, Any]) -> Calibration | None:
+    if "calibration" not in table:
+        return None
+    fields = dict(table["calibration"])
+    weights = fields.pop("weights")
+    names = tuple(model["name"] for model in table["models"])
+    return Calibration(models=names, weights=tuple(weights[name] for name in names), **fields)
 
 
 def _objective(row: Mapping[str, Any]) -> Objective:

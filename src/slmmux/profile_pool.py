@@ -51,7 +51,12 @@ def apply_profile(profile: Profile, config: Config) -> Applied:
         dataclasses.replace(pool[m.name], validation_accuracy=m.validation_accuracy)
         for m in profile.models
     )
-    changes = {"k": profile.k, "stopping": profile.stopping, "schedule": profile.schedule}
+    changes = {
+        "k": profile.k,
+        "rule": profile.voting,
+        "stopping": profile.stopping,
+        "schedule": profile.schedule,
+    }
     given = {name: value for name, value in changes.items() if value is not None}
     mux = dataclasses.replace(config.mux, **given)  # type: ignore[arg-type]
     warnings = tuple(

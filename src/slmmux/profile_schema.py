@@ -1,16 +1,17 @@
 """The tables and keys of a profile file, their types and ranges."""
 
-from typing import Annotated, Literal, NotRequired, TypeAlias, get_args
+from typing import Annotated, Literal, NotRequired, get_args
 
 from annotated_types import Len
 from pydantic import Discriminator, Field, Tag
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from slmmux.config_schema import RISK, WORD, Form, RiskTable, Text, as_table, stopping_form
+from slmmux.rules import FULL_WEIGHT, SHARPEST
 from slmmux.stopping import Schedule
+from slmmux.types import RuleName
 from slmmux.waves import MOST_SAMPLES
 
-Rule: TypeAlias = Literal["mux", "pooled_vote"]
 Correct = Annotated[str, Field(pattern=r"^(mode|any|at-least:[1-9]\d*)$")]
 
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -60,6 +61,18 @@ class ObjectiveTable(_Weight):
 
 
 @as_table
+class CalibrationTable(TypedDict):
+    """`[calibration]`."""
+
+    k: Annotated[int, Field(ge=1, le=MOST_SAMPLES)]
+    sharpness: Annotated[float, Field(ge=0, le=SHARPEST)]
+    outside: Annotated[float, Field(ge=-SHARPEST, le=SHARPEST)]
+    spread: Annotated[float, Field(ge=0)]
+    questions: _Some
+    weights: dict[str, Annotated[int, Field(ge=0, le=FULL_WEIGHT)]]
+
+
+@as_table
 class ScoreTable(TypedDict):
     """One `[[scores]]` entry."""
 
@@ -91,7 +104,7 @@ class ProfileTable(TypedDict):
     schema: Literal["slmmux.profile/1"]
     tool: Text
     created: NotRequired[Text]
-    rule: Rule
+    rule: RuleName
     why_rule: str
     why_models: str
     seed: _Count
@@ -106,6 +119,7 @@ class ProfileTable(TypedDict):
     abstain_below: NotRequired[_Share]
     models: Annotated[list[ModelTable], Len(1)]
     objective: NotRequired[ObjectiveTable]
+    calibration: NotRequired[CalibrationTable]
     scores: NotRequired[list[ScoreTable]]
     data: DataTable
 
@@ -116,10 +130,11 @@ FORM = Form(
         "models": ModelTable,
         "models.settings": SettingsTable,
         "objective": ObjectiveTable,
+        "calibration": CalibrationTable,
         "scores": ScoreTable,
         "data": DataTable,
         "stopping": RiskTable,
     },
-    words={"rule": get_args(Rule), "schedule": get_args(Schedule)},
+    words={"rule": get_args(RuleName), "schedule": get_args(Schedule)},
     headers={"models": "[[models]]", "objective": "[objective]", "data": "[data]"},
 )

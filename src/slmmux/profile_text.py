@@ -11,6 +11,7 @@ from tomlkit.items import AoT, Table
 
 from slmmux.profile import SCHEMA, Data, Objective, Profile, ProfileModel, RuleScore
 from slmmux.results import Json
+from slmmux.rules import Calibration
 from slmmux.waves import Risk
 
 Fields: TypeAlias = Mapping[str, Json]
@@ -32,6 +33,13 @@ _OBJECTIVE = {
     "contradiction": "share that one gets wrong every time while another is right",
     "sizes": "numbers of models that were compared",
 }
+_CALIBRATION = {
+    "k": "what it was fitted for",
+    "sharpness": "how much votes say",
+    "outside": "how likely it is that no answer is right",
+    "spread": "how much the models were found to differ",
+    "questions": "it was fitted on",
+}
 _DATA = {
     "digest": "of the questions, their references and all samples",
     "question_digest": "of the questions alone",
@@ -50,6 +58,8 @@ def to_toml(profile: Profile) -> str:
     document.add("models", _tables([_model(model) for model in profile.models]))
     if profile.objective is not None:
         document.add("objective", _table(_objective(profile.objective), _OBJECTIVE))
+    if profile.calibration is not None:
+        document.add("calibration", _calibration(profile.calibration))
     if profile.scores:
         document.add("scores", _tables([_table(_score(score)) for score in profile.scores]))
     document.add("data", _table(_data(profile.data), _DATA))
@@ -99,6 +109,21 @@ def _objective(objective: Objective) -> Fields:
         "contradiction": objective.contradiction,
         "sizes": list(objective.sizes),
     }
+
+
+def _calibration(calibration: Calibration) -> Table:
+    table = _table(
+        {
+            "k": calibration.k,
+            "sharpness": calibration.sharpness,
+            "outside": calibration.outside,
+            "spread": calibration.spread,
+            "questions": calibration.questions,
+        },
+        _CALIBRATION,
+    )
+    table.add("weights", _table(dict(zip(calibration.models, calibration.weights, strict=True))))
+    return table
 
 
 def _score(score: RuleScore) -> Fields:

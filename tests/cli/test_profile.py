@@ -19,6 +19,7 @@ from slmmux.pool_models import pool_models
 from slmmux.profile import Data, Profile, ProfileModel
 from slmmux.profile_file import read_profile
 from slmmux.profile_text import to_toml
+from slmmux.rules import Calibration
 from slmmux.table import load_table
 from slmmux.table_digest import digest, question_digest
 from slmmux.testing import FaultEndpoint
@@ -63,6 +64,7 @@ def profile_of(
         tool="slmmux 0",
         created=None,
         rule="mux",
+        calibration=None,
         why_rule="",
         why_models="",
         seed=0,
@@ -112,6 +114,39 @@ def test_the_command_line_comes_before_the_profile_and_says_so(pool: Path) -> No
     done = slmmux("ask", "What is 6 × 7?", "--pool", pool, "--profile", profile, "--json", "-k", 4)
     assert json.loads(done.stdout)["k"] == 4
     assert "k is 4 as the command line says, not 2" in done.stderr
+
+
+CALIBRATION = Calibration(
+    models=("one", "seven"),
+    k=2,
+    weights=(400, 1000),
+    sharpness=4.0,
+    outside=0.0,
+    questions=9,
+    spread=0.1,
+)
+
+
+def test_the_profiles_rule_decides_and_gives_its_probability(pool: Path) -> None:
+    accuracies = {"one": 0.5, "seven": 0.25}
+    profile = profile_of(pool, accuracies, rule="calibrated", calibration=CALIBRATION)
+    arguments = ("ask", "What is 6 × 7?", "--pool", pool, "--profile", profile, "--json")
+    selection = json.loads(slmmux(*arguments, "--stopping", "off").stdout)["selection"]
+    assert (selection["rule"], selection["answer"]) == ("calibrated", "7")
+    assert 0.5 < selection["probability"]["low"] < 1
+    done = slmmux(*arguments, "--rule", "mux")
+    assert json.loads(done.stdout)["answer"] == "42"
+    assert "rule is mux as the command line says, not calibrated" in done.stderr
+
+
+def test_a_calibration_for_another_rule_is_at_hand_on_the_command_line(pool: Path) -> None:
+    profile = profile_of(pool, {"one": 0.5, "seven": 0.25}, calibration=CALIBRATION)
+    arguments = ("ask", "What is 6 × 7?", "--pool", pool, "--profile", profile, "--json")
+    assert json.loads(slmmux(*arguments).stdout)["answer"] == "42"
+    done = slmmux(*arguments, "--rule", "calibrated")
+    assert json.loads(done.stdout)["answer"] == "7"
+    done = slmmux(*arguments, "--rule", "calibrated", "-k", 3)
+    assert (done.returncode, "the calibration is for k = 2, not 3" in done.stderr) == (2, True)
 
 
 def test_a_configuration_that_names_a_profile_is_asked_by_it(pool: Path) -> None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from slmmux.config import Config
     from slmmux.config_schema import NamedRule
     from slmmux.mux import Mux
+    from slmmux.profile import Profile
+    from slmmux.rules import Rule
     from slmmux.stopping import Schedule
     from slmmux.types import Kind
     from slmmux.waves import Stopping
@@ -47,9 +49,9 @@ RuleOption = Annotated[
     str | None,
     typer.Option(
         "--rule",
-        help="How votes become an answer: the most confident model's (mux), or the most common of "
-        "all samples.",
-        metavar="mux|pooled_vote",
+        help="How votes become an answer: the most confident model's (mux), the most common of all "
+        "samples (pooled_vote), or the same weighted as a --profile says (calibrated).",
+        metavar="mux|pooled_vote|calibrated",
         show_default=False,
     ),
 ]
@@ -108,14 +110,16 @@ def configured(
     import dataclasses
 
     from slmmux.config import load_config
+    from slmmux.profile_file import read_profile
 
     config = load_config(path)
-    chosen = profile or config.profile
+    named = profile or config.profile
+    chosen = None if named is None else read_profile(named)
     if chosen is not None:
         config = profiled(config, chosen)
     changes = {
         "k": k,
-        "rule": None if rule is None else _rule_of(rule),
+        "rule": None if rule is None else _rule_of(rule, chosen),
         "stopping": None if stopping is None else _stopping_of(stopping),
         "schedule": None if schedule is None else _schedule_of(schedule),
         "seed": seed,
@@ -128,29 +132,33 @@ def configured(
     return dataclasses.replace(config, mux=dataclasses.replace(config.mux, **given))  # type: ignore[arg-type]
 
 
-def profiled(config: "Config", path: Path) -> "Config":
+def profiled(config: "Config", profile: "Profile") -> "Config":
     """The configuration as the profile has it; warnings go to stderr."""
-    from slmmux.profile_file import read_profile
     from slmmux.profile_pool import apply_profile
 
-    applied = apply_profile(read_profile(path), config)
+    applied = apply_profile(profile, config)
     for warning in applied.warnings:
-        _tell(path, warning)
+        _tell(profile, warning)
     return applied.config
 
 
-def _tell_overrides(config: "Config", path: Path, given: "Mapping[str, object]") -> None:
+def _tell_overrides(config: "Config", profile: "Profile", given: "Mapping[str, object]") -> None:
     """Say what the command line has otherwise than the profile."""
-    for name in ("k", "stopping", "schedule"):
-        here = getattr(config.mux, name)
-        if name in given and given[name] != here:
-            _tell(path, f"{name} is {given[name]} as the command line says, not {here}")
+    for name in ("k", "rule", "stopping", "schedule"):
+        here, now = _plain(getattr(config.mux, name)), _plain(given.get(name))
+        if name in given and now != here:
+            _tell(profile, f"{name} is {now} as the command line says, not {here}")
 
 
-def _tell(path: Path, what: str) -> None:
+def _plain(value: object) -> str:
+    """`3`, `exact`, `risk 0.05`, or a rule's name."""
+    return str(getattr(value, "name", value))
+
+
+def _tell(profile: "Profile", what: str) -> None:
     from slmmux.cli.show import console
 
-    console(stderr=True).print(f"{path}: {what}", style="yellow", soft_wrap=True)
+    console(stderr=True).print(f"{profile.source}: {what}", style="yellow", soft_wrap=True)
 
 
 @asynccontextmanager
@@ -186,17 +194,21 @@ def _stopping_of(word: str) -> "Stopping":
     return Risk(chance)
 
 
-def _rule_of(word: str) -> "NamedRule":
+def _rule_of(word: str, profile: "Profile | None") -> "NamedRule | Rule":
     from slmmux.config_schema import NamedRule
     from slmmux.errors import UsageError
+    from slmmux.rules import Rule
 
     rules: tuple[NamedRule, ...] = get_args(NamedRule)
     for rule in rules:
         if word.replace("-", "_") == rule:
             return rule
+    calibration = None if profile is None else profile.calibration
+    if word == "calibrated" and calibration is not None:
+        return Rule("calibrated", calibration)
     if word == "calibrated":
         raise UsageError(
-            "--rule calibrated takes a calibration, which validation questions give; without one "
+            "--rule calibrated takes a calibration, which a --profile may hold; without one "
             "there are mux and pooled_vote"
         )
     raise UsageError(f"--rule {word} is not known; it is one of {', '.join(rules)}")

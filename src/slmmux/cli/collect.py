@@ -127,7 +127,6 @@ def fill(path: Path, config: "Config", plan: "Plan", budget: "Budget | None" = N
     from slmmux.cli.run_async import run_async
 
     fetch_missing(config.models)
-    _tell_changed(path, config, plan)
     latest: list[Collected] = []
     try:
         with _bar(plan.task, latest) as tell:
@@ -136,17 +135,6 @@ def fill(path: Path, config: "Config", plan: "Plan", budget: "Budget | None" = N
         if latest:
             console(stderr=True).print(_kept(latest[-1], path), soft_wrap=True)
         raise
-
-
-def _tell_changed(path: Path, config: "Config", plan: "Plan") -> None:
-    from slmmux.bank import Bank
-    from slmmux.changed_models import changed_models
-
-    if not path.exists():
-        return
-    with Bank.open(path, create=True) as bank:
-        for sentence in changed_models(bank, plan.task, config.models):
-            console(stderr=True).print(sentence, soft_wrap=True)
 
 
 async def _collect(
@@ -189,6 +177,7 @@ def _planned(
     from slmmux.collect import Plan
     from slmmux.config import load_config
     from slmmux.errors import UsageError
+    from slmmux.profile_file import read_profile
     from slmmux.tasks import find_task
 
     if greedy and k not in (None, 1):
@@ -196,7 +185,7 @@ def _planned(
     task = find_task(task_name)
     config = _prompted_pool(load_config(path), task, shots)
     if profile is not None:
-        config = _prompted_pool(profiled(config, profile), task, shots)
+        config = _prompted_pool(profiled(config, read_profile(profile)), task, shots)
     models = list(config.models)
     if greedy:
         models = [dataclasses.replace(model, temperature=0.0, top_p=1.0) for model in models]
