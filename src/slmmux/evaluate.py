@@ -25,7 +25,7 @@ from slmmux.evaluation import (
 from slmmux.methods import METHODS, Method
 from slmmux.metrics import difference, estimate, mcnemar
 from slmmux.results import Json
-from slmmux.scores import Bench, Score
+from slmmux.scores import Bench, Report, Score
 from slmmux.stopping import Schedule
 from slmmux.subsamples import Shortage, has_more_than, shortage, usual_count
 from slmmux.table import MISSING, Positions, Table, guess_notes, lookup
@@ -63,6 +63,7 @@ def evaluate(
     methods: Mapping[str, Method],
     plan: Plan,
     accuracy: ValidationAccuracy | None = None,
+    report: Report | None = None,
 ) -> Evaluation:
     """Every method on the same runs.
 
@@ -71,6 +72,7 @@ def evaluate(
         methods: by name, in the order of the results.
         plan: how many samples and runs.
         accuracy: settles ties; None is measured on the table itself.
+        report: told whose draws under exact stopping are being counted, and the share done.
 
     Raises:
         UsageError: samples are missing, or the plan asks for what the table does not have.
@@ -90,6 +92,7 @@ def evaluate(
         trials=trials,
         seed=plan.seed,
         schedule=plan.schedule,
+        report=report,
     )
     baselines = {name: METHODS[name]() for name in _BASELINES}
     scores = bench.scores({**methods, **baselines})

@@ -1,8 +1,9 @@
 """Decisions of a method, graded and summed over runs."""
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ from slmmux.stopping import Schedule
 from slmmux.subsamples import filled, first_run, subsampled_runs
 from slmmux.table import MISSING, NO_VOTE, Amounts, Flags, Recorded, Table
 
+Report: TypeAlias = Callable[[str, float], None]
 _Counts: TypeAlias = npt.NDArray[np.int64]
 
 
@@ -101,6 +103,7 @@ class Bench:
         trials: runs; 1 is samples 0..k-1.
         seed: of the subsets.
         schedule: of exact stopping.
+        report: told whose draws under exact stopping are being counted, and the share done.
     """
 
     def __init__(
@@ -112,8 +115,10 @@ class Bench:
         trials: int,
         seed: int,
         schedule: Schedule,
+        report: Report | None = None,
     ) -> None:
         self._table = table
+        self._report = report
         self._accuracies = accuracies
         self._k = k
         self._trials = trials
@@ -209,9 +214,9 @@ class Bench:
         full = _used(decision, decision.draws, samples, places)
         used = full
         if decision.stops_early:
-            used = _used(
-                decision, exact_draws(budget, self._schedule, decision.weights), samples, places
-            )
+            report = partial(self._report, name) if self._report else None
+            draws = exact_draws(budget, self._schedule, decision.weights, report)
+            used = _used(decision, draws, samples, places)
         return Score(
             method=name,
             models=decision.models,

@@ -117,7 +117,10 @@ def test_exact_stopping_draws_what_a_replay_of_each_question_draws(
     _, budget = case
     order = [budget.models.index(m) for m in priority(budget.models, budget.accuracies)]
     (decision,) = decide("mux", budget)
-    draws = exact_draws(budget, schedule)  # type: ignore[arg-type]
+    told: list[float] = []
+    draws = exact_draws(budget, schedule, report=told.append)  # type: ignore[arg-type]
+    assert told == sorted(told)
+    assert told[-1] == 1.0
     for classes, drawn, pick in zip(budget.classes, draws, decision.picks[:, 0], strict=True):
         keys = [[None if c < 0 else str(c) for c in classes[place].tolist()] for place in order]
         played = replay(keys, schedule)  # type: ignore[arg-type]

@@ -1,20 +1,18 @@
 """`slmmux bank`: look into sample banks, fill them from files, write them to files, check them."""
 
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slmmux.cli.show import NARROWEST, JsonOption, at_least, console, print_json
+from slmmux.cli.show import NARROWEST, JsonOption, at_least, console, print_json, share_done
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.table import Table
 
-    from slmmux.bank.files import Report
     from slmmux.bank.imports import Imported
     from slmmux.bank.merge import Absorbed
     from slmmux.bank.summary import Holding, Summary
@@ -76,7 +74,7 @@ def import_(
 
     asked = _kind_of(kind)
     for file in files:
-        with _progress(f"importing {file.name}") as report:
+        with share_done(f"importing {file.name}") as report:
             done = import_file(bank, file, kind=asked, kind_of=_registered_kind, report=report)
         _tell_import(file, done)
 
@@ -99,7 +97,7 @@ def export(
     from slmmux.bank import Bank
     from slmmux.bank.export import export_file
 
-    with Bank.open(bank) as opened, _progress(f"exporting {bank.name}") as report:
+    with Bank.open(bank) as opened, share_done(f"exporting {bank.name}") as report:
         _check_tasks(task, opened.tasks(), bank)
         rows = export_file(opened, file, task or (), report=report)
     console(stderr=True).print(f"{file}: {rows:,} rows", soft_wrap=True)
@@ -118,7 +116,7 @@ def merge(
 
     for other in others:
         Bank.open(other).close()
-    with Bank.open(bank, create=True) as opened, _progress("merging") as report:
+    with Bank.open(bank, create=True) as opened, share_done("merging") as report:
         for number, other in enumerate(others, 1):
             absorbed = merge_banks(opened, other)
             report(number / len(others))
@@ -136,7 +134,7 @@ def verify(bank: BankPath) -> None:
     from slmmux.bank.checks import verify as problems_of
     from slmmux.errors import BankError
 
-    with Bank.open(bank) as opened, _progress(f"checking {bank.name}") as report:
+    with Bank.open(bank) as opened, share_done(f"checking {bank.name}") as report:
         problems = problems_of(opened, report=report)
     if problems:
         more = len(problems) - _LISTED
@@ -164,7 +162,7 @@ def reextract(
     from slmmux.errors import UsageError
 
     asked = _kind_of(kind)
-    with Bank.open(bank, write=True) as opened, _progress(f"reading {bank.name}") as report:
+    with Bank.open(bank, write=True) as opened, share_done(f"reading {bank.name}") as report:
         known = opened.tasks()
         _check_tasks(task, known, bank)
         if asked is not None and not task and len(known) > 1:
@@ -195,22 +193,6 @@ def _check_tasks(wanted: list[str] | None, known: tuple[str, ...], bank: Path) -
     for task in wanted or ():
         if task not in known:
             raise UsageError(f"{bank} has no task {task!r}; it has {', '.join(known) or 'none'}")
-
-
-@contextmanager
-def _progress(what: str) -> "Iterator[Report]":
-    """A bar on stderr while it is a terminal; silent otherwise."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    err = console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(what, total=1.0)
-
-        def report(share: float) -> None:
-            bar.update(task, completed=share)
-
-        yield report
 
 
 def _tell_import(file: Path, done: "Imported") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slmmux.cli.show import NARROWEST, JsonOption, at_least, console, print_json, working
+from slmmux.cli.show import NARROWEST, JsonOption, at_least, console, print_json, share_done
 from slmmux.cli.tables import (
     BankOption,
     KindOption,
@@ -117,8 +117,10 @@ def evaluate(
         by=by,
         allow_missing=allow_missing,
     )
-    with working(f"evaluating {', '.join(chosen)}"):
-        evaluation = evaluated(table, chosen, plan, accuracy)
+    with share_done("evaluating") as report:
+        evaluation = evaluated(
+            table, chosen, plan, accuracy, lambda m, share: report(share, f"draws of {m}")
+        )
     if by_profile is not None:
         evaluation = notes_on(evaluation, by_profile, table)
     if json:

@@ -84,6 +84,41 @@ def progress(what: str, total: int) -> Iterator["Step"]:
         yield lambda beside, steps=1: bar.update(task, advance=steps, beside=beside)
 
 
+class Share(Protocol):
+    """What `share_done` yields."""
+
+    def __call__(self, share: float, what: str | None = None) -> None:
+        """Show what share is done, 0 to 1, and of what where that changes."""
+
+
+@contextmanager
+def share_done(what: str) -> Iterator["Share"]:
+    """A bar with the time left on stderr while it is a terminal; silent otherwise.
+
+    Args:
+        what: stands before the bar.
+    """
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    err = console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeLeft(compact=True),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+
+        def report(share: float, what: str | None = None) -> None:
+            if what is not None and what != bar.tasks[0].description:
+                bar.reset(task, description=what)
+            bar.update(task, completed=share, total=1.0)
+
+        yield report
+
+
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """Say on stderr what takes its time, while it is a terminal; silent otherwise."""

@@ -5,6 +5,7 @@ questions whose known outcomes are equal up to the names of classes take a step 
 `stopping.next_wave` is asked once for each state that occurs, however many questions reach it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,6 +19,7 @@ from slmmux.selection import priority
 from slmmux.stopping import Schedule, next_wave
 from slmmux.votes import stream
 
+Report: TypeAlias = Callable[[float], None]
 _Ints: TypeAlias = npt.NDArray[np.int32]
 _Places: TypeAlias = npt.NDArray[np.intp]
 
@@ -37,29 +39,41 @@ class _State:
     names: int
 
 
-def exact_draws(budget: Budget, schedule: Schedule, weights: Weights | None = None) -> Amounts:
+def exact_draws(
+    budget: Budget,
+    schedule: Schedule,
+    weights: Weights | None = None,
+    report: Report | None = None,
+) -> Amounts:
     """[rows × models] samples that exact stopping draws from each model's stream.
 
     Args:
         budget: the streams.
         schedule: of the draws.
         weights: of the models' votes where they are added up; None is Algorithm 1.
+        report: told what share of the rows is done, 0 to 1: models that rarely agree take long.
     """
     if weights is not None:
-        return replayed_draws(budget.classes, schedule, weights).astype(np.float64)
+        return replayed_draws(budget.classes, schedule, weights, report).astype(np.float64)
     order = [budget.models.index(name) for name in priority(budget.models, budget.accuracies)]
     draws = np.empty(budget.modes.shape)
-    draws[:, order] = replayed_draws(budget.classes[:, order], schedule)
+    draws[:, order] = replayed_draws(budget.classes[:, order], schedule, report=report)
     return draws
 
 
-def replayed_draws(classes: _Ints, schedule: Schedule, weights: Weights | None = None) -> _Ints:
+def replayed_draws(
+    classes: _Ints,
+    schedule: Schedule,
+    weights: Weights | None = None,
+    report: Report | None = None,
+) -> _Ints:
     """Samples that exact stopping draws from each stream: `stopping.replay(…).draws` of each row.
 
     Args:
         classes: [rows × models × k], models in the order of the streams; -1 for no vote.
         schedule: of the draws.
         weights: of the models' votes.
+        report: told what share of the rows is done.
 
     Returns:
         [rows × models].
@@ -67,6 +81,7 @@ def replayed_draws(classes: _Ints, schedule: Schedule, weights: Weights | None =
     count, models, k = classes.shape
     draws = np.empty((count, models), np.int32)
     named = np.full((count, int(classes.max(initial=0)) + 2), -1, np.int32)
+    done = 0
     open_states = [_State(np.arange(count), ((),) * models, 0)]
     while open_states:
         state = open_states.pop()
@@ -76,6 +91,9 @@ def replayed_draws(classes: _Ints, schedule: Schedule, weights: Weights | None =
             open_states.extend(_after(state, wave, classes, named))
         else:
             draws[state.rows] = [len(outcomes) for outcomes in state.known]
+            done += len(state.rows)
+            if report is not None:
+                report(done / count)
     return draws
 
 
