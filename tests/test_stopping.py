@@ -2,6 +2,8 @@
 
 import importlib.util
 import itertools
+import random
+import time
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -15,6 +17,7 @@ from slmmux.certificates import shortest_certificate
 from slmmux.selection import contenders, is_decided
 from slmmux.stopping import (
     Schedule,
+    next_wave,
     quorum_is_settled,
     replay,
 )
@@ -202,3 +205,22 @@ def test_no_schedule_needs_fewer_draws_than_the_hindsight_bound() -> None:
 def test_the_shortest_certificate_of_an_untouched_question_is_one_unanimous_model() -> None:
     for n, k in itertools.product([2, 4], [1, 3, 5]):
         assert shortest_certificate((stream({}, k),) * n) == k
+
+
+def test_a_very_large_budget_is_planned_quickly_and_selects_the_same_class() -> None:
+    rng = random.Random(1)
+    streams = tuple(
+        tuple(rng.choice(["a", "b", "c", None]) for _ in range(k)) for k in (400, 400, 400)
+    )
+    began = time.monotonic()
+    selected, draws, _ = play(streams, "balanced")
+    assert selected == full_budget(streams)
+    assert draws < 1200
+    assert time.monotonic() - began < 30  # planned draw by draw it takes many minutes
+
+
+def test_a_large_budget_of_different_answers_does_not_block_between_two_draws() -> None:
+    began = time.monotonic()
+    half = [stream({i: f"{model}{i}" for i in range(500)}, 1000) for model in range(4)]
+    assert sum(next_wave(half, "balanced")) > 0
+    assert time.monotonic() - began < 2

@@ -5,11 +5,16 @@ well. The model to ask next is the one whose draw leaves the shortest certificat
 Averages are taken under a Pólya urn: a model repeats a class in proportion to its own votes for
 it, and otherwise says what other models say or something unheard. A wrong urn costs draws, never
 the answer.
+
+Planning takes time that grows with the square of the budget. A budget above 20 samples a model is
+therefore planned in larger units, of 2, 3, … samples each: nobody saves draws by telling 400
+votes from 401, and whether a question is decided is never asked of these units.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 from math import inf
+from typing import TypeAlias
 
 from slmmux.rules import Weights
 from slmmux.selection import contenders, is_decided, votes_needed
@@ -23,13 +28,21 @@ Streams = tuple[Stream, ...]
 NOVELTY = 0.3
 _UNHEARD = 0.4
 FRESH = "\0fresh"
+_FINEST = 20  # outcomes of a model that are planned one by one
 _TRIED = 3  # classes tried for the shortest certificate: more cost time and save no draws
-_UNSEEN = "\0unseen"
+
+# Of a stream and a class: votes of all classes by their first members, open draws, and the place of
+# this class among them (None: not seen). Its certificates depend on nothing else.
+_Shape: TypeAlias = tuple[tuple[int, ...], int, int | None]
 
 
-@lru_cache(maxsize=1 << 16)
 def best_model(state: Streams, weights: Weights | None = None) -> int:
     """The model whose next draw leaves the shortest certificate, on average; priority on ties."""
+    return _best_model(_in_units(state), weights)
+
+
+@lru_cache(maxsize=1 << 15)
+def _best_model(state: Streams, weights: Weights | None) -> int:
     costs = {
         position: sum(
             chance * shortest_certificate(canonical(drawn(state, position, key)), weights)
@@ -39,6 +52,24 @@ def best_model(state: Streams, weights: Weights | None = None) -> int:
         if stream.open
     }
     return min(costs, key=lambda position: (round(costs[position], 9), position))
+
+
+def _in_units(state: Streams) -> Streams:
+    """The state with votes and open draws counted in units that make the largest stream small."""
+    largest = max(s.open + sum(votes for _, votes in s.classes) for s in state)
+    unit = -(-largest // _FINEST)
+    if unit == 1:
+        return state
+    return canonical([_stream_in_units(s, unit) for s in state])
+
+
+def _stream_in_units(stream: Stream, unit: int) -> Stream:
+    whole = [(key, (votes + unit // 2) // unit) for key, votes in stream.classes]
+    return Stream(
+        classes=tuple((key, votes) for key, votes in whole if votes),
+        open=-(-stream.open // unit),
+        settled=sum(votes > 0 for _, votes in whole[: stream.settled]),
+    )
 
 
 def urn(state: Streams, position: int) -> list[tuple[str, float]]:
@@ -81,7 +112,7 @@ def canonical(streams: Sequence[Stream]) -> Streams:
     )
 
 
-@lru_cache(maxsize=1 << 18)
+@lru_cache(maxsize=1 << 15)
 def shortest_certificate(state: Streams, weights: Weights | None = None) -> float:
     """Fewest further draws that decide the question if all of them fall well.
 
@@ -96,8 +127,7 @@ def shortest_certificate(state: Streams, weights: Weights | None = None) -> floa
         return 0
     likely = sorted(possible, key=lambda c: (-c.votes, c.position))
     keys = list(dict.fromkeys(FRESH if c.key is None else c.key for c in likely))[:_TRIED]
-    demanded = [votes_needed([s.lead for s in state], i) for i in range(len(state))]
-    return min(_certificate_for(state, key, demanded) for key in keys)
+    return min(_certificate_for(tuple(_shape(s, key) for s in state)) for key in keys)
 
 
 def certificate(state: Streams, weights: Weights) -> tuple[int, ...]:
@@ -109,22 +139,31 @@ def certificate(state: Streams, weights: Weights) -> tuple[int, ...]:
     return min(ways, key=sum)
 
 
-def _certificate_for(state: Streams, key: str, demanded: Sequence[int]) -> float:
-    """The shortest certificate in which class `key` wins.
+def _shape(stream: Stream, key: str) -> _Shape:
+    keys, votes = zip(*stream.classes, strict=True) if stream.classes else ((), ())
+    return votes, stream.open, keys.index(key) if key in keys else None
+
+
+@lru_cache(maxsize=1 << 17)
+def _certificate_for(shapes: tuple[_Shape, ...]) -> float:
+    """The shortest certificate in which the class that the shapes single out wins.
 
     A carrier with v votes demands v from models of higher priority and v + 1 from the others.
     """
-    have = [next((v for c, v in s.classes if c == key), 0) for s in state]
-    most = max(h + s.open for h, s in zip(have, state, strict=True))
+    leads = [max(votes, default=0) for votes, _, _ in shapes]
+    reach = [
+        (own := 0 if place is None else votes[place], own + left) for votes, left, place in shapes
+    ]
+    most = max(top for _, top in reach)
     silence = [
-        _draws_to_silence(stream, key, own, floor, most + 1)
-        for stream, own, floor in zip(state, have, demanded, strict=True)
+        _draws_to_silence(shape, votes_needed(leads, position), most + 1)
+        for position, shape in enumerate(shapes)
     ]
     shortest = inf
     for votes in range(1, most + 1):
         ahead = 0.0
-        for carrier, (own, stream) in enumerate(zip(have, state, strict=True)):
-            if own <= votes <= own + stream.open:
+        for carrier, (own, top) in enumerate(reach):
+            if own <= votes <= top:
                 behind = sum(cost[votes + 1] for cost in silence[carrier + 1 :])
                 length = ahead + max(votes - own, silence[carrier][0]) + behind
                 shortest = min(shortest, length)
@@ -132,32 +171,33 @@ def _certificate_for(state: Streams, key: str, demanded: Sequence[int]) -> float
     return shortest
 
 
-def _draws_to_silence(stream: Stream, key: str, have: int, floor: int, most: int) -> list[float]:
-    """Fewest votes for `key` after which no other class of this model can win, by what is demanded.
+@lru_cache(maxsize=1 << 16)
+def _draws_to_silence(shape: _Shape, floor: int, most: int) -> list[float]:
+    """Fewest votes for a class after which no other one of its model can win, by what is demanded.
 
     Entry d is for a demand of d votes; inf where none suffice.
 
     After e such votes a rival class with v votes can reach v + open − e. It loses when that is
-    below what the other models demand, or when `key`, with have + e votes, stays its model's mode.
+    below what the other models demand, or when the class, with its votes + e, stays the mode.
 
     Args:
-        stream: of the model.
-        key: the class that is to win.
-        have: its votes in this model.
+        shape: of the model's stream.
         floor: what the other models demand already.
         most: the largest demand to answer for.
     """
+    votes, left, place = shape
+    have = 0 if place is None else votes[place]
     rivals: list[tuple[int, int]] = []
-    ahead = have == 0  # a class that begins before `key` wins a tie with it (rule 3)
-    for rival, votes in [(_UNSEEN, 0), *reversed(stream.classes)]:
-        if rival == key:
+    ahead = have == 0  # a class that begins before this one wins a tie with it (rule 3)
+    for rival, own in [(None, 0), *reversed(list(enumerate(votes)))]:
+        if rival is not None and rival == place:
             ahead = True
         else:
-            top = votes + stream.open
+            top = own + left
             rivals.append((top + 1, max(0, (top - have + ahead + 1) // 2)))
     costs: list[float] = []
     for bar in range(floor, max(most, floor) + 1):
         needed = max([min(max(0, top - bar), own) for top, own in rivals])
-        costs.append(needed if needed <= stream.open else inf)
+        costs.append(needed if needed <= left else inf)
     costs[:0] = costs[:1] * floor
     return costs

@@ -2,7 +2,8 @@
 
 Used by `stopping = {risk = δ}`. Each model's open draws follow a Pólya urn (`certificates.urn`),
 the models independently of each other. One model's final counts are then Dirichlet-multinomial, and
-its (mode, votes) is summed exactly over all count vectors; the classes behind the few strongest
+its (mode, votes) is summed over all count vectors, or, where these are very many, over an even
+grid of them; the classes behind the few strongest
 are pooled with the unseen ones into one, which overstates what they could reach together and so
 errs towards drawing on. Where votes are added up, the lead over each other class is a sum over
 models with known mean and variance, and is taken as normal; the chances that one of them overtakes
@@ -20,6 +21,7 @@ from slmmux.weighted import standing
 
 # Count vectors grow as open^classes: three named classes for small budgets, two for large ones.
 _MANY_DRAWS = 12
+_FINEST = 64  # points along each axis of the grid
 
 
 def chance_of_change(streams: Sequence[Stream], weights: Weights | None = None) -> float:
@@ -70,12 +72,16 @@ def _endings(state: Streams, position: int) -> dict[tuple[str, int], float]:
         return {(mode, votes): 1.0}
     have, weights = _strongest(stream, urn(state, position))
     total: dict[tuple[str, int], float] = {}
-    for counts in _count_vectors(stream.open, len(weights)):
+    step = -(-stream.open // _FINEST)
+    for counts in _count_vectors(stream.open, len(weights), step):
         final = {key: have[key] + more for key, more in zip(have, counts, strict=True)}
         mode = max(final, key=lambda key: final[key])
         ending = (mode, final[mode])
         total[ending] = total.get(ending, 0.0) + _dirichlet_multinomial(weights, counts)
-    return total
+    if step == 1:
+        return total
+    mass = sum(total.values())
+    return {ending: chance / mass for ending, chance in total.items()}
 
 
 def _strongest(
@@ -96,13 +102,13 @@ def _strongest(
     return have, [max(share, 1e-9) * (seen + NOVELTY) for share in shares]
 
 
-def _count_vectors(total: int, parts: int) -> Iterator[tuple[int, ...]]:
-    """Every way to write `total` as an ordered sum of `parts` counts."""
+def _count_vectors(total: int, parts: int, step: int) -> Iterator[tuple[int, ...]]:
+    """Ways to write `total` as an ordered sum of `parts` counts: all but the last go by `step`."""
     if parts == 1:
         yield (total,)
         return
-    for first in range(total + 1):
-        for rest in _count_vectors(total - first, parts - 1):
+    for first in range(0, total + 1, step):
+        for rest in _count_vectors(total - first, parts - 1, step):
             yield (first, *rest)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +21,7 @@ QUESTIONS, K = 20, 40
 
 # A collector: claims what is missing, draws it, adds it, and writes down what was acknowledged.
 COLLECTOR = """
-import json, os, random, sys
+import json, os, random, sys, time
 from dataclasses import dataclass, field
 from pathlib import Path
 from slmmux.bank import Bank
@@ -38,6 +39,8 @@ rng = random.Random(owner)
 problems = [Problem(Question(text=f"{i} + {i}?", id=f"q{i}", kind="number"), str(2 * i))
             for i in range(QUESTIONS)]
 with Bank.open(path, create=True) as bank, open(log, "a") as acknowledged:
+    while not all(map(os.path.exists, sys.argv[5:])):  # those that begin at the same time
+        time.sleep(0.001)
     questions = list(bank.add_questions("sums", problems).values())
     model = bank.add_model(Model(name="weak", model="m"))
     while missing := list(bank.missing(questions, [model], 0, K)):
@@ -50,10 +53,12 @@ with Bank.open(path, create=True) as bank, open(log, "a") as acknowledged:
 """.replace("QUESTIONS", str(QUESTIONS)).replace("K)", f"{K})")
 
 
-def collector(path: Path, owner: str, lease_s: float) -> "subprocess.Popen[bytes]":
-    log = path.with_name(f"{owner}.log")
+def collector(
+    path: Path, owner: str, lease_s: float, others: Sequence[str] = ()
+) -> "subprocess.Popen[bytes]":
+    log, *logs = (str(path.with_name(f"{name}.log")) for name in (owner, *others))
     return subprocess.Popen(
-        [sys.executable, "-c", COLLECTOR, str(path), str(log), owner, str(lease_s)]
+        [sys.executable, "-c", COLLECTOR, str(path), log, owner, str(lease_s), *logs]
     )
 
 
@@ -72,7 +77,7 @@ def kept(path: Path) -> list[tuple[int, int, int, int, str]]:
 
 def test_two_collectors_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     path = tmp_path / "bank.db"
-    both = [collector(path, owner, 60) for owner in ("ann", "bob")]
+    both = [collector(path, "ann", 60, ["bob"]), collector(path, "bob", 60, ["ann"])]
     assert [one.wait(60) for one in both] == [0, 0]
     rows = kept(path)
     assert len(rows) == QUESTIONS * K
@@ -90,10 +95,11 @@ def test_a_collector_killed_twenty_times_loses_nothing_that_was_acknowledged(
     for life in range(20):
         log = tmp_path / f"life-{life}.log"
         process = collector(path, f"life-{life}", 0.05)
-        while not log.exists():  # it has opened the bank, and draws from now on
+        enough = rng.randrange(1500)  # bytes of the log: a few samples
+        while not log.exists() or log.stat().st_size < enough:
             assert process.poll() is None
-            time.sleep(0.002)
-        time.sleep(rng.uniform(0.0, 0.06))
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0.0, 0.005))
         process.kill()
         assert process.wait() == -signal.SIGKILL
     process = collector(path, "last", 0.05)

@@ -69,6 +69,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=12)
 names = st.text(st.characters(codec="utf-8", categories=("L", "N", "P")), min_size=1, max_size=4)
 maybe_texts = st.none() | texts
 reals = st.floats(allow_nan=False, allow_infinity=False)
+amounts = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
 integers = st.integers(-(2**63), 2**63 - 1)
 counts = st.integers(0, 2**63 - 1)
 json_values = st.recursive(
@@ -142,8 +143,8 @@ def samples(draw: st.DrawFn) -> dict[str, Any]:
         "finish_reasons": parallel(st.none() | st.sampled_from(["stop", "length"])),
         "seeds": parallel(st.none() | integers),
         "seeds_honoured": parallel(st.none() | st.booleans()),
-        "latencies": parallel(st.none() | reals),
-        "costs": parallel(st.none() | reals),
+        "latencies": parallel(st.none() | amounts),
+        "costs": parallel(st.none() | amounts),
         "drawn_at": parallel(maybe_texts),
     }
     kept: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({}, optional=optional)

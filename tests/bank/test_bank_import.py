@@ -282,6 +282,12 @@ BAD = [
     (lines_of(ROW | {"run_seed": "0"}), "`run_seed`"),
     (lines_of(ROW | {"run_seed": True}), "`run_seed`"),
     (lines_of(ROW | {"temperature": "hot"}), "`temperature`"),
+    (lines_of(ROW | {"temperature": -4}), "`temperature`: .* greater than or equal to 0"),
+    (lines_of(ROW | {"settings": {"temperature": -4}}), "settings.temperature is -4"),
+    (lines_of(ROW | {"latencies": [1, -1]}), r"`latencies\[1\]`"),
+    (lines_of(ROW | {"costs": [-0.5, 1]}), r"`costs\[0\]`"),
+    (lines_of(ROW).replace(b"{", b'{"model": "x", '), "`model` stands twice in one object"),
+    (lines_of(ROW | {"metadata": {"a": 1}}).replace(b'"a"', b'"a": 0, "a"'), "`a` stands twice"),
     (lines_of(ROW).replace(b'"4"', b"NaN"), "`gold`"),
     (lines_of(ROW | {"costs": [float("nan"), 1.0]}), r"`costs\[0\]`"),
     (lines_of(ROW | {"metadata": {"x": float("inf")}}), "not JSON compliant"),
@@ -311,6 +317,11 @@ def test_a_bad_line_is_named_and_nothing_is_imported(path: Path, line: bytes, re
     ):
         import_file(path, source)
     assert contents(path) == before
+
+
+def test_the_same_words_as_a_key_and_in_a_text_are_no_doubled_key(path: Path) -> None:
+    imported(path, TEXTS | {"samples": ['{"answer": "4"}: "gold": 4', None], "gold": "4"})
+    assert column(path, "answer") == ["4", None]
 
 
 def test_all_bad_lines_are_listed_up_to_a_limit(path: Path) -> None:

@@ -205,6 +205,38 @@ def test_a_bank_on_a_full_disk_is_one_message(servers: ExitStack, tmp_path: Path
     assert "Traceback" not in done.stderr
 
 
+def test_a_full_disk_leaves_no_empty_bank_behind(servers: ExitStack, tmp_path: Path) -> None:
+    pool(tmp_path, servers.enter_context(FaultEndpoint()))
+    limited = ["bash", "-c", 'ulimit -f 4; exec "$@"', "limited"]
+    done = subprocess.run(
+        [*limited, *command(tmp_path, "--task", "arithmetic", "--limit", "4", "-k", "1")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 4
+    assert "make room" in done.stderr.replace("\n", " ")
+    assert list(tmp_path.glob("bank.db*")) == []
+
+
+def test_a_second_set_under_the_same_name_is_said_before_it_is_drawn(
+    servers: ExitStack, tmp_path: Path
+) -> None:
+    server = servers.enter_context(FaultEndpoint())
+    arguments = ["--task", "arithmetic", "--limit", "3", "-k", "1"]
+    pool(tmp_path, server, server)
+    assert "other settings" not in collect(tmp_path, *arguments).stderr
+    pool(tmp_path, server, temperature=0.7)
+    warned = collect(tmp_path, *arguments)
+    assert warned.returncode == 0
+    said = "a: the bank has samples of it with other settings (temperature 0.3 there, 0.7 now); "
+    assert warned.stderr.startswith(said)
+    assert count(tmp_path) == 9
+    assert "other settings" not in collect(tmp_path, *arguments).stderr  # no more news
+    assert "other settings" not in collect(tmp_path, *arguments[:-2], "--greedy").stderr
+
+
 def test_failures_of_an_outage_are_told_and_drawn_again_on_demand(
     servers: ExitStack, tmp_path: Path
 ) -> None:

@@ -5,10 +5,10 @@ merges two classes. Plain numbers, choices, dates, yes/no, JSON and text never l
 only mathematics that exact arithmetic does not settle goes to the symbolic worker.
 
 Keys are short and printable, and the same for any hash seed and machine. `raw:…` is the class of
-an answer that nobody can interpret: its normalised string. An expression that exceeds the worker's
-time or memory becomes one too; the time is CPU time, so the load of the machine hardly matters,
-but an expression near the limit may fall on either side on faster and slower machines. Within a
-process the outcome is remembered.
+an answer that nobody can interpret: its normalised string. An expression that asks for more than
+any computer can do (`excess`), or that exceeds the worker's time or memory, becomes one too; the
+time is CPU time, so the load of the machine hardly matters, but an expression near the limit may
+fall on either side on faster and slower machines. Within a process the outcome is remembered.
 """
 
 import hashlib
@@ -19,13 +19,14 @@ from functools import lru_cache
 from slmmux.answers.choice import letter_of
 from slmmux.answers.dates import dates_in
 from slmmux.answers.dialogue import visible
+from slmmux.answers.excess import is_excessive
 from slmmux.answers.jsons import canonical_json, json_value
 from slmmux.answers.latex import normalise
 from slmmux.answers.mathematics import number_in
 from slmmux.answers.numbers import exact, number_key
 from slmmux.answers.plain import plain_text
 from slmmux.answers.structure import math_key
-from slmmux.answers.worker import shared_worker
+from slmmux.answers.worker import shared_workers
 from slmmux.errors import QuestionError
 from slmmux.types import Kind
 
@@ -60,21 +61,30 @@ class _Memory:
             self._keys.clear()
 
     def recall(self, operation: str, arguments: tuple[str, ...]) -> str:
+        if any(map(is_excessive, arguments)):
+            return _unread(operation, arguments)
         known = self._keys.get((operation, arguments))
         if known is None:
             raise _WorkerNeededError
         return known
 
     def simplify(self, operation: str, arguments: tuple[str, ...]) -> str:
+        if any(map(is_excessive, arguments)):
+            return _unread(operation, arguments)
         known = self._keys.get((operation, arguments))
         if known is None:
-            found = shared_worker().run(operation, arguments)
-            known = f"raw:{_SIGNS.get(operation, '').join(arguments)}" if found is None else found
+            found = shared_workers().run(operation, arguments)
+            known = _unread(operation, arguments) if found is None else found
             with self._lock:
                 if len(self._keys) >= _MAX_REMEMBERED:
                     self._keys.clear()
                 self._keys[operation, arguments] = known
         return known
+
+
+def _unread(operation: str, arguments: tuple[str, ...]) -> str:
+    """The class of what the worker does not read: the text."""
+    return f"raw:{_SIGNS.get(operation, '').join(arguments)}"
 
 
 _memory = _Memory()
@@ -84,7 +94,7 @@ class _Metered:
     """The worker for one answer: a list of slow parts must not cost its limit for each part."""
 
     def __init__(self) -> None:
-        self._until = time.monotonic() + _ANSWER_LIMITS * shared_worker().limits.time_s
+        self._until = time.monotonic() + _ANSWER_LIMITS * shared_workers().limits.time_s
 
     def simplify(self, operation: str, arguments: tuple[str, ...]) -> str:
         if time.monotonic() > self._until:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from slmmux.answers.canonical import canonical_key
+from slmmux.answers.excess import is_excessive
 from slmmux.answers.latex import normalise
 from slmmux.answers.numbers import exact
-from slmmux.answers.worker import shared_worker
+from slmmux.answers.worker import shared_workers
 from slmmux.types import Kind
 
 # Longer strings are not mathematics, and math-verify's patterns take long to find that out.
@@ -53,7 +54,9 @@ def _integers(answer: str, reference: str) -> bool:
 def _verified(answer: str, reference: str) -> bool:
     if max(len(answer), len(reference)) > _MAX_LENGTH:
         return False
-    return shared_worker().run("verify", (answer, reference)) == "true"
+    if is_excessive(normalise(answer)) or is_excessive(normalise(reference)):
+        return False
+    return shared_workers().run("verify", (answer, reference)) == "true"
 
 
 def _shown(key: str) -> str:

@@ -1,9 +1,12 @@
-"""The killable process that does symbolic work, and its limits.
+"""The killable processes that do symbolic work, and their limits.
 
-A plain subprocess, so it also starts from a script without a `__main__` guard. It is started when
-first needed, serves one request at a time, and is killed and started anew when a request exceeds
-its time or memory. It has its own session (Ctrl-C does not reach it) and ends when this process
-does, however that ends, because its standard input closes.
+A worker is a plain subprocess, so it also starts from a script without a `__main__` guard. It is
+started when first needed, serves one request at a time, and is killed and started anew when a
+request exceeds its time or memory. It has its own session (Ctrl-C does not reach it) and ends when
+this process does, however that ends, because its standard input closes.
+
+While one worker is busy another one serves: an expression that takes its whole time limit does not
+keep the others waiting. Ordinary expressions take milliseconds, and then there is only one worker.
 """
 
 import atexit
@@ -31,7 +34,7 @@ _CPU_LIMIT_SIGNAL = getattr(signal, "SIGPROF", 0)
 class Limits:
     """What one request may use: seconds of CPU time, and the worker's memory in bytes."""
 
-    time_s: float = 2.0
+    time_s: float = 1.0
     memory_bytes: int = 2**30
 
 
@@ -167,25 +170,67 @@ def _read(process: subprocess.Popen[bytes], size: int, deadline: float) -> bytes
     return data
 
 
-class _Shared:
-    """The worker that this process uses; a forked child gets its own."""
+class SymbolicWorkers:
+    """A few workers, started when those before them are busy. Safe to share between threads.
 
-    worker = SymbolicWorker()
+    Args:
+        most: how many.
+        limits: of each.
+    """
+
+    def __init__(self, most: int, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._workers = [SymbolicWorker(self.limits) for _ in range(most)]
+        self._idle = self._workers[::-1]
+        self._one_is_idle = threading.Condition()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the workers that run."""
+        return tuple(pid for worker in self._workers if (pid := worker.pid) is not None)
+
+    def run(self, operation: str, arguments: tuple[str, ...]) -> str | None:
+        """`SymbolicWorker.run` of the first idle worker.
+
+        Raises:
+            SlmmuxError: the process does not come up: an installation problem, not an answer's.
+        """
+        with self._one_is_idle:
+            self._one_is_idle.wait_for(lambda: self._idle)
+            worker = self._idle.pop()
+        try:
+            return worker.run(operation, arguments)
+        finally:
+            with self._one_is_idle:
+                self._idle.append(worker)  # the next one to be used: it is running already
+                self._one_is_idle.notify()
+
+    def close(self) -> None:
+        """End the processes; the next request starts another one."""
+        for worker in self._workers:
+            worker.close()
+
+
+class _Shared:
+    """The workers that this process uses; a forked child gets its own."""
+
+    most = max(2, min(4, os.cpu_count() or 1))
+    workers = SymbolicWorkers(most)
 
     @classmethod
     def renew(cls) -> None:
-        cls.worker = SymbolicWorker(cls.worker.limits)
+        cls.workers = SymbolicWorkers(cls.most)
 
     @classmethod
     def close(cls) -> None:
-        cls.worker.close()
+        cls.workers.close()
 
 
-def shared_worker() -> SymbolicWorker:
-    """The worker of this process, started when first used."""
-    return _Shared.worker
+def shared_workers() -> SymbolicWorkers:
+    """The workers of this process, started when first used."""
+    return _Shared.workers
 
 
-# A child that shares its parent's pipe would read the parent's replies.
+# A child that shares its parent's pipes would read the parent's replies.
 os.register_at_fork(after_in_child=_Shared.renew)
 atexit.register(_Shared.close)

@@ -1,7 +1,9 @@
 """Bank file → SQLite connection, and SQLite's errors → what a person can do about them."""
 
+import contextlib
 import errno
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -141,6 +143,8 @@ def _checked(connection: sqlite3.Connection, path: Path, *, create: bool) -> int
 
 
 def _writable(path: Path, *, create: bool) -> sqlite3.Connection:
+    if create and not path.exists():
+        _make(path)
     connection = _open(path, "mode=rwc" if create else "mode=rw")
     try:
         version = _checked(connection, path, create=create)
@@ -152,6 +156,35 @@ def _writable(path: Path, *, create: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _make(path: Path) -> None:
+    """A new bank appears whole or not at all, also on a full disk; another process may be first."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with contextlib.closing(_open(scratch, "mode=rwc")) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            _set_wal(connection)
+            migrate(connection)
+        _name(scratch, path)
+    finally:
+        for end in ("", "-wal", "-shm", "-journal"):
+            scratch.with_name(scratch.name + end).unlink(missing_ok=True)
+
+
+def _name(scratch: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(scratch)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without links
+        if not path.exists():
+            scratch.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # samples that are acknowledged later are no good without the name
+    finally:
+        os.close(folder)
 
 
 def _set_wal(connection: sqlite3.Connection) -> None:

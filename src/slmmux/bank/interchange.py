@@ -39,6 +39,7 @@ A model or question without samples has a row with an empty list, so nothing is 
 """
 
 import difflib
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Required, TypeAlias, cast
 
@@ -53,6 +54,7 @@ _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 Int: TypeAlias = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]  # what SQLite holds
 Count: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Amount: TypeAlias = Annotated[float, Field(ge=0)]
 Name: TypeAlias = Annotated[str, Field(min_length=1)]
 Texts: TypeAlias = list[str | None] | None
 
@@ -80,7 +82,7 @@ class Row(TypedDict, total=False):
     choices: list[str] | None
     metadata: dict[str, Any] | None
     model: Required[Name]
-    temperature: float | None
+    temperature: Amount | None
     settings: dict[str, Any] | None
     run_seed: Int | None
     samples: Texts
@@ -93,8 +95,8 @@ class Row(TypedDict, total=False):
     finish_reasons: Texts
     seeds: list[Int | None] | None
     seeds_honoured: list[bool | None] | None
-    latencies: list[float | None] | None
-    costs: list[float | None] | None
+    latencies: list[Amount | None] | None
+    costs: list[Amount | None] | None
     drawn_at: Texts
 
 
@@ -116,8 +118,20 @@ def row_from_json(line: bytes) -> Row:
         row = _ROW.validate_json(line)
     except ValidationError as error:
         raise ValueError(_words(error, line)) from None
+    if line.count(b":") != len(row):  # else every colon belongs to a key of its own
+        json.loads(line, object_pairs_hook=_each_once)
     check_row(row)
     return row
+
+
+def _each_once(fields: list[tuple[str, Json]]) -> dict[str, Json]:
+    """The object; JSON itself lets a key stand twice, and parsers keep either value."""
+    known = dict(fields)
+    if len(known) < len(fields):
+        names = [name for name, _ in fields]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"`{twice}` stands twice in one object; keep one of them")
+    return known
 
 
 def row_from_fields(fields: Mapping[str, Json]) -> Row:
@@ -159,6 +173,8 @@ def check_row(row: Row) -> None:
     if len(set(indices)) != len(indices):
         raise ValueError("an index stands twice in `indices`")
     stated = (row.get("settings") or {}).get("temperature")
+    if isinstance(stated, int | float) and stated < 0:
+        raise ValueError(f"settings.temperature is {stated}; it is 0 or more")
     if stated is not None and row.get("temperature") not in (None, stated):
         raise ValueError(f"temperature {row['temperature']} and settings.temperature {stated}")
 

@@ -127,6 +127,7 @@ def fill(path: Path, config: "Config", plan: "Plan", budget: "Budget | None" = N
     from slmmux.cli.run_async import run_async
 
     fetch_missing(config.models)
+    _tell_changed(path, config, plan)
     latest: list[Collected] = []
     try:
         with _bar(plan.task, latest) as tell:
@@ -135,6 +136,17 @@ def fill(path: Path, config: "Config", plan: "Plan", budget: "Budget | None" = N
         if latest:
             console(stderr=True).print(_kept(latest[-1], path), soft_wrap=True)
         raise
+
+
+def _tell_changed(path: Path, config: "Config", plan: "Plan") -> None:
+    from slmmux.bank import Bank
+    from slmmux.changed_models import changed_models
+
+    if not path.exists():
+        return
+    with Bank.open(path, create=True) as bank:
+        for sentence in changed_models(bank, plan.task, config.models):
+            console(stderr=True).print(sentence, soft_wrap=True)
 
 
 async def _collect(
