@@ -23,8 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 from slmmux.errors import UsageError
+from slmmux.search_best import Best
+from slmmux.search_cells import Weights, candidates
 from slmmux.search_sets import SearchSets
-from slmmux.search_tree import Tree, Weights
+from slmmux.search_start import start
+from slmmux.search_tree import Tree
 
 Members: TypeAlias = tuple[int, ...]
 
@@ -125,14 +128,15 @@ def search(
     """
     check_sizes(sets, sizes, top)
     limits = (limits or Limits()).started()
-    weights = weights_of(sets, weight)
+    pool = candidates(sets.correct, sets.wrong, weights_of(sets, weight))
     found: dict[int, Ranking] = {}
     seeds: npt.NDArray[np.intp] | None = None
     for size in sorted(set(sizes)):
-        tree = Tree(sets.correct, sets.wrong, weights, size=size, top=top)
-        tree.start(seeds)
+        best = Best(top, np.empty(0, np.int64), np.empty((0, size), np.intp))
+        start(pool, best, size, seeds)
+        tree = Tree(pool, best, size)
         tree.run(partial(limits.go_on, size))
-        seeds = tree.best.members
+        seeds = best.members
         found[size] = _ranking(sets, tree, weight)
     return found
 
