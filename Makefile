@@ -46,6 +46,7 @@ benchmark: $(STAMP)  ## every figure of benchmarks/README.md
 	$(BIN)/python benchmarks/bank_import.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/embedded_throughput.py
 
 clean:  ## remove the virtual environment and caches of this checkout

@@ -153,7 +153,7 @@ def test_held_out_questions_are_no_hindsight() -> None:
     assert not found.hindsight
     assert (len(found.validation.questions), len(found.test.questions)) == (2, 2)
     assert found.common == 0
-    assert found.source == "2 other questions (split seed 3)"
+    assert found.source == "the other questions (split seed 3)"
 
 
 def test_a_validation_bank_says_how_many_of_the_questions_it_holds_too() -> None:

@@ -118,7 +118,7 @@ def split(
         )
     if share:
         parts = halves(table, share, seed)
-        source = f"{len(parts.validation.questions)} other questions (split seed {seed})"
+        source = f"the other questions (split seed {seed})"
         return Split(validation=parts.validation, test=parts.test, source=source, common=0)
     return Split(
         validation=table, test=table, source="the same questions", common=len(table.questions)

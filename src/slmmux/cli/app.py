@@ -12,6 +12,7 @@ from slmmux.cli.demo import demo
 from slmmux.cli.eval import evaluate
 from slmmux.cli.init import init
 from slmmux.cli.run import run
+from slmmux.cli.scale import scale
 from slmmux.cli.search import search
 
 app = typer.Typer(
@@ -55,6 +56,7 @@ app.command("demo")(demo)
 app.command("collect")(collect)
 app.command("eval")(evaluate)
 app.command("search")(search)
+app.command("scale")(scale)
 app.command("init")(init)
 app.command("check")(check)
 app.add_typer(bank.app, name="bank")

@@ -1,6 +1,5 @@
 """`slmmux search`: which models of a bank answer best together."""
 
-import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -14,6 +13,7 @@ from slmmux.cli.tables import (
     TaskOption,
     need_analysis,
     read_table,
+    sizes_in,
 )
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from slmmux.cli.show import Step
-
-_MOST = 1_000  # models in a subset, sizes in a list
 
 
 def search(
@@ -110,7 +108,7 @@ def search(
     from slmmux.search_run import SearchPlan, run_search
 
     plan = SearchPlan(
-        sizes=_sizes(sizes),
+        sizes=sizes_in(sizes),
         weight=_weight(weight),
         correct=correct,
         k=k,
@@ -141,24 +139,6 @@ def _told(step: "Step") -> "Callable[[int, float], None]":
         shown = percent
 
     return report
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    """`2-5`, `3`, `1,2,4` → numbers.
-
-    Raises:
-        UsageError: it is none of these.
-    """
-    from slmmux.errors import UsageError
-
-    sizes: set[int] = set()
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*([0-9]{1,4})\s*(?:-\s*([0-9]{1,4})\s*)?", part)
-        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
-        if not 1 <= first <= last <= _MOST:
-            raise UsageError(f"--sizes {text}: numbers of models from 1 up, as in 2-5, 3 or 1,2,4")
-        sizes |= set(range(first, last + 1))
-    return tuple(sorted(sizes))
 
 
 def _weight(text: str) -> "Fraction":

@@ -1,5 +1,6 @@
 """What commands that analyse banks share: their options, and a bank's samples as arrays."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from slmmux.holdout import Split
     from slmmux.table import PoolModel, Table
     from slmmux.types import Kind
+
+_LARGEST = 1_000  # models in a subset that can be asked for
 
 Names = list[str] | None  # repeated, or with commas
 
@@ -87,6 +90,24 @@ def need_analysis(command: str) -> None:
 def names_in(values: "Sequence[str] | None") -> list[str]:
     """Options that may be repeated and may have commas."""
     return [part.strip() for value in values or () for part in value.split(",") if part.strip()]
+
+
+def sizes_in(text: str) -> tuple[int, ...]:
+    """`2-5`, `3`, `1,2,4` → numbers.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    from slmmux.errors import UsageError
+
+    sizes: set[int] = set()
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*([0-9]{1,4})\s*(?:-\s*([0-9]{1,4})\s*)?", part)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if not 1 <= first <= last <= _LARGEST:
+            raise UsageError(f"--sizes {text}: numbers of models from 1 up, as in 2-5, 3 or 1,2,4")
+        sizes |= set(range(first, last + 1))
+    return tuple(sorted(sizes))
 
 
 def read_table(

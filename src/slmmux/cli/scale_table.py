@@ -1,0 +1,179 @@
+"""Scaling points for a person, in 80 columns."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.console import Console
+from rich.table import Table
+
+from slmmux.holdout import HINDSIGHT
+from slmmux.metrics import Estimate
+from slmmux.scaling import Point, PooledPoint
+from slmmux.scaling_outcome import ScalingOutcome, mean_error
+from slmmux.theory import Approximation, Theory
+
+_COLUMNS = ("k", "mux", "95% interval", "gain", "self-c.", "pooled", "budget", "draws", "/draw")
+
+
+def show(out: Console, outcome: ScalingOutcome) -> None:
+    """Print the points of every size, what is chosen, and how to read it."""
+    out.print(_title(outcome), style="bold")
+    out.print()
+    for models, points in groupby(outcome.scaling.points, lambda point: point.models):
+        _print_size(out, outcome, models, list(points))
+    _print_choices(out, outcome)
+    if outcome.theory is not None:
+        _print_theory(out, outcome.theory)
+    _print_notes(out, outcome)
+
+
+def _title(outcome: ScalingOutcome) -> str:
+    split = outcome.split
+    return (
+        f"{outcome.task}: {len(split.test.questions):,} questions, {len(split.test.models)} "
+        f"models, k = 1 to {outcome.plan.k_max}"
+    )
+
+
+def _print_size(
+    out: Console, outcome: ScalingOutcome, models: Sequence[str], points: Sequence[Point]
+) -> None:
+    out.print(f"K = {len(models)}: {', '.join(models)}", style="bold")
+    table = Table(box=None, pad_edge=False)
+    for title in _COLUMNS:
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for point in points:
+        table.add_row(
+            str(point.k),
+            _percent(point.mux.accuracy),
+            _range(point.mux),
+            "" if point.gain is None else f"{100 * point.gain:+.1f}",
+            _percent(point.self_consistency.accuracy),
+            _pooled(point.pooled),
+            str(point.budget),
+            "" if point.draws is None else f"{point.draws.mean:.1f}",
+            "" if point.gain_per_draw is None else f"{100 * point.gain_per_draw:+.2f}",
+            _mark(outcome, point),
+            style="bold" if point in {outcome.scaling.best, outcome.scaling.enough} else "",
+        )
+    out.print(table)
+    out.print()
+
+
+def _mark(outcome: ScalingOutcome, point: Point) -> str:
+    marks = [
+        name
+        for name, chosen in (("best", outcome.scaling.best), ("enough", outcome.scaling.enough))
+        if point is chosen
+    ]
+    if not marks and outcome.scaling.enough_k[len(point.models)] == point.k:
+        return "·"
+    return ", ".join(marks)
+
+
+def _print_choices(out: Console, outcome: ScalingOutcome) -> None:
+    label = HINDSIGHT if outcome.split.hindsight else "chosen on the validation questions"
+    for name, point in (("best", outcome.scaling.best), ("enough", outcome.scaling.enough)):
+        out.print(
+            f"{name} ({label}): K = {len(point.models)}, k = {point.k}: "
+            f"{_percent(point.mux.accuracy)} with a budget of {point.budget} draws"
+            + (f", {point.draws.mean:.1f} made" if point.draws is not None else "")
+        )
+    out.print()
+
+
+def _print_theory(out: Console, theory: Theory) -> None:
+    types = Table(box=None, pad_edge=False)
+    out.print("questions by p, the share of a model's samples that is right", style="bold")
+    types.add_column("model", overflow="fold")
+    for title in ("p = 1", "½ < p < 1", "p = ½", "0 < p < ½", "p = 0"):
+        types.add_column(title, justify="right", no_wrap=True)
+    for name, found in theory.types.items():
+        counts = (found.certain, found.likely, found.even, found.unlikely, found.never)
+        types.add_row(name, *map(str, counts))
+    out.print(types)
+    out.print()
+    out.print("the paper's A(N, p) beside the exact accuracies", style="bold")
+    table = Table(box=None, pad_edge=False)
+    for title in ("K", "k", "A(k, p max)", "mux", "A(Kk, p mean)", "pooled", "A(k, p)", "self-c."):
+        table.add_column(title, justify="right", no_wrap=True)
+    for each in theory.comparisons:
+        table.add_row(
+            str(len(each.models)),
+            str(each.k),
+            *_both(each.mux),
+            *_both(each.pooled),
+            *_both(each.self_consistency),
+        )
+    out.print(table)
+    errors = [
+        f"{name} {_points(mean_error(found))}"
+        for name, found in (
+            ("mux", [each.mux for each in theory.comparisons]),
+            ("pooled vote", [each.pooled for each in theory.comparisons]),
+            ("self-consistency", [each.self_consistency for each in theory.comparisons]),
+        )
+    ]
+    out.print(f"mean distance of A(N, p) in points: {', '.join(errors)}")
+    out.print()
+
+
+def _print_notes(out: Console, outcome: ScalingOutcome) -> None:
+    split = outcome.split
+    out.print(
+        "accuracies: exact means over all ordered draws of k recorded samples; intervals: over "
+        "questions; gain: of mux, in points; self-c.: self-consistency of the size's best model",
+        style="dim",
+    )
+    out.print(
+        "best: highest validation accuracy; enough: a draw more brings less than "
+        f"{100 * outcome.plan.worth:g} points (--worth); ·: the same among points of this K",
+        style="dim",
+    )
+    out.print(
+        f"subsets, K, k and ties: by {split.source} ({len(split.validation.questions):,} "
+        f"questions), search at k = {outcome.search_k}",
+        style="dim",
+    )
+    if any(point.draws is not None for point in outcome.scaling.points):
+        out.print(
+            f"draws: a question, with exact stopping, mean of {outcome.plan.replays} replays; up "
+            f"to a budget of {outcome.plan.replay_to} (--replays, --replay-to); /draw: gain for "
+            "each more",
+            style="dim",
+        )
+    drawn = [p.pooled for p in outcome.scaling.points if p.pooled is not None and p.pooled.drawn]
+    if drawn:
+        worst = max(100 * found.stderr for found in drawn)
+        out.print(
+            f"~ pooled vote of some questions by seeded draws, standard error up to {worst:.2f} "
+            "points",
+            style="dim",
+        )
+    for note in outcome.notes:
+        out.print(f"note: {note}")
+
+
+def _pooled(found: PooledPoint | None) -> str:
+    if found is None:
+        return "–"
+    return ("~" if found.drawn else "") + _percent(found.estimate.accuracy)
+
+
+def _both(found: Approximation | None) -> tuple[str, str]:
+    if found is None:
+        return "–", "–"
+    return _percent(found.approximation), _percent(found.expected)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"
+
+
+def _points(error: float | None) -> str:
+    return "–" if error is None else f"{100 * error:.1f}"
+
+
+def _range(estimate: Estimate) -> str:
+    return f"{100 * estimate.ci95.low:.1f}–{100 * estimate.ci95.high:.1f}%"
