@@ -30,13 +30,16 @@ _NAMED = re.compile(
     re.VERBOSE,
 )
 _LONE = re.compile(
-    r"(?<![\w'’.\-])(?:\((?P<a>[A-Ja-j])\)|\*\*\(?(?P<b>[A-J])\)?[.:)]?\*\*|(?P<c>[A-J]))"
+    r"(?<![\w'’.\-])(?:\((?P<a>[A-Ja-j])\)|\*\*\(?(?P<b>[A-J])\)?[.:)]?\*\*|(?<!\d\s)(?P<c>[A-J]))"
     r"(?![\w'’\-])"
 )
 _AND = r"\s*(?:,\s*(?:and|or)?|and|or|&|/)\s*"
 _JOINED_AFTER = re.compile(rf"[)\]*_.]{{0,3}}{_AND}[(\[*_]{{0,3}}[A-J](?![\w'’])(?!,\s\w\w)")
 _JOINED_BEFORE = re.compile(rf"(?<![\w'’])[A-J][)\]*_.]{{0,3}}{_AND}[(\[*_]{{0,3}}$")
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
+_OPTION = re.compile(r"[\s*_\-(]{0,9}(?P<letter>[A-J])[)\]*_]{0,3}[.):\s]")
+_FEWEST_OPTIONS = 3
+_TICK = re.compile(r"\b(?:correct|right|true)\b|[✅✓✔]", re.IGNORECASE)
 _REASON = re.compile(r"\s(?:because|since|as|which|for|due|based|and|or|is)\b")
 _DENIED = re.compile(
     r"\b(?:no|not|wrong|incorrect|false|never|cannot)\b|n['’]t\b|❌", re.IGNORECASE
@@ -84,6 +87,9 @@ def last_choice(reply: str, choices: Sequence[str]) -> str | None:
     reply = reply.strip()
     if letter := letter_of(reply, choices):
         return letter
+    if letter := _ticked(reply.splitlines(), choices):
+        return letter
+    reply = _without_options(reply, choices)
     lines = reply.splitlines()
     for read in (_bare, _opening):
         for text in (*lines[-1:], *lines[:1]):
@@ -146,6 +152,36 @@ def _bare(line: str, choices: Sequence[str]) -> str | None:
     return letter if rest in ("", own) or set(rest) <= set("*_`.)]}") else None
 
 
+def _ticked(lines: Sequence[str], choices: Sequence[str]) -> str | None:
+    """The one option called correct in a list that gives every option its verdict."""
+    verdicts = [(match["letter"], line) for line in lines if (match := _OPTION.match(line))]
+    wrong = [letter for letter, line in verdicts if _DENIED.search(line)]
+    right = {letter for letter, line in verdicts if _TICK.search(line) and letter not in wrong}
+    return _valid(right.pop(), choices) if len(right) == 1 and len(wrong) > 1 else None
+
+
+def _without_options(reply: str, choices: Sequence[str]) -> str:
+    """The reply without the options that it repeats: three or more lines A, B, C."""
+    lines = reply.splitlines()
+    repeated: set[int] = set()
+    run: list[int] = []
+    for number, line in enumerate(lines):
+        match = _OPTION.match(line)
+        if match and match["letter"] == _LETTERS[len(run) : len(run) + 1]:
+            run.append(number)
+        elif match or line.strip():
+            run = [number] if match and match["letter"] == "A" else []
+        if len(run) >= _FEWEST_OPTIONS and _says_only_options(lines, run, choices):
+            repeated.update(run)
+    kept = [line for number, line in enumerate(lines) if number not in repeated]
+    return "\n".join(kept).strip() or reply
+
+
+def _says_only_options(lines: Sequence[str], run: Sequence[int], choices: Sequence[str]) -> bool:
+    """Whether these lines say no more than the options do: a verdict on one is worth reading."""
+    return all(_bare(lines[number], choices) for number in run)
+
+
 def _opening(line: str, choices: Sequence[str]) -> str | None:
     """The choice that a line starts with, unless the line denies it."""
     return None if _DENIED.search(line) else letter_of(line, choices)
@@ -164,6 +200,11 @@ def _mentioned(text: str, choices: Sequence[str]) -> str | None:
     return None if len(found) != 1 or _NEGATED.search(rest) else found[0]
 
 
+def _ends_so(stated: str, after: str) -> bool:
+    """“Final choice: b” and nothing more on its line: no article stands there."""
+    return ":" in stated and not after.partition("\n")[0].strip(" .*_")
+
+
 def _last_kept(pattern: re.Pattern[str], reply: str, choices: Sequence[str]) -> str | None:
     """The last match that the text around it does not reject and that is no ordinary word."""
     for match in reversed(list(pattern.finditer(reply))):
@@ -179,7 +220,7 @@ def _last_kept(pattern: re.Pattern[str], reply: str, choices: Sequence[str]) -> 
         if _JOINED_AFTER.match(after) or _JOINED_BEFORE.search(before):
             continue
         word = pattern is not _NAMED and _is_word(letter, after)
-        if bare and (letter.islower() or word or letter == "I"):
+        if bare and (word or letter == "I" or (letter.islower() and not _ends_so(match[0], after))):
             continue
         if valid := _valid(letter, choices):
             return valid

@@ -38,6 +38,10 @@ _YES_NO = re.compile(
 )
 # No answer depends on how long a run of blanks is, and patterns take long over thousands of them.
 _BLANKS = re.compile(r"(?:(?!\n)\s){9,}")
+# A short answer that is explained afterwards.
+_EXPLANATION = re.compile(
+    r"\n[ \t*_#]{0,9}(?:explanation|justification|rationale)[ \t*_]{0,9}:", re.IGNORECASE
+)
 _FIRST_WORD = re.compile(r"[\s*_`\"'(]*(yes|no|true|false|nope|yeah)\b", re.IGNORECASE)
 
 
@@ -89,7 +93,10 @@ def extract(
         return _explicit(reply[field.end :], readers) or _from_field(field.text, readers)
     cut_off = finish_reason == "length" or is_unfinished(reply)
     answer = _explicit(reply, readers, cut_off=cut_off)
-    return answer if answer or cut_off or ends_in_box(reply) else readers.last(reply)
+    if answer or cut_off or ends_in_box(reply):
+        return answer
+    explained = _EXPLANATION.search(reply)
+    return (explained and readers.last(reply[: explained.start()])) or readers.last(reply)
 
 
 def _explicit(reply: str, readers: Readers, *, cut_off: bool = False) -> str | None:

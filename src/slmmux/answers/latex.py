@@ -31,6 +31,7 @@ _REPEATING = re.compile(
 )
 _CROSS = re.compile(r"(?<=\d) x (?=\d)")
 _FINAL_SPACE = re.compile(r"(?:\\[,;:!])+$")
+_FUNCTIONS = "arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|ln|log|exp"
 _RENAMED = (
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (
@@ -72,6 +73,8 @@ _RENAMED = (
     (re.compile(r"\\sqrt\s*(\d+|[a-zA-Z]|\\[a-zA-Z]+)"), r"\\sqrt{\1}"),
     (re.compile(r"(?<![\\a-zA-Z])sqrt\s*\(([^()]*)\)|\\sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1\2}"),
     (re.compile(r"(?<![\\a-zA-Z])pi(?![a-zA-Z])"), r"\\pi "),
+    (re.compile(rf"(?<![\\a-zA-Z])({_FUNCTIONS})(?=\s*[({{^_]|\s+[\w\\])"), r"\\\1 "),
+    (re.compile(r"\\(?:[lc]?dots|dots[bcimo])(?![a-zA-Z])"), "..."),
     (re.compile(r"(?<![\\a-zA-Z])(?:inf|infinity|oo)(?![a-zA-Z])"), r"\\infty "),
     (re.compile(r"\^\s*(-?\d+(?:\.\d+)?)"), r"^{\1}"),
     (re.compile(r"\^\s*\(([^()]*)\)"), r"^{\1}"),
@@ -86,7 +89,7 @@ _PAIRS = (
     ("`", "`"),
     ('"', '"'),
 )
-_ASCII_WORDS = ("pi", "inf", "sqrt", "oo", "cent")
+_ASCII_WORDS = ("pi", "inf", "sqrt", "oo", "cent", *_FUNCTIONS.split("|"))
 _DRESSED = set("\\$*`\"{}~^'_<>!&")
 
 

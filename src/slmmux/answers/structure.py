@@ -49,6 +49,7 @@ _NAME = re.compile(
             rf"{_LETTER}(?:_\{{?\w+\}}?)?'?",  # x, S_{10}
             r"(?:\\(?:angle|triangle|m|overline|vec|hat|bar)\s*|m)*\{?[A-Z]{1,4}\}?",  # AB
             r"[fghpqFGHPQE](?:\^\{-1\}|')?\s*\(\s*-?[\w.]{1,12}\s*\)",  # f(2), P(A)
+            r"\\(?:overline|vec|hat|bar)\s*\{?[a-z]\}?",  # a vector
             rf"\\(?:sin|cos|tan|cot|sec|csc|log|ln)\s*[({{]?\s*{_LETTER}\s*[)}}]?",
             r"\\text\{[^{}]*[a-zA-Z][^{}]*\}",
             r"[A-Z][a-z]{2,}(?:\s[a-zA-Z]+){0,5}|[a-z]+(?:\s[a-z]{2,}){1,5}",  # Total cost
@@ -59,6 +60,12 @@ _ASSIGNMENT = re.compile(rf"(?P<name>{_LETTER}(?:_\{{?\w+\}}?)?)\s*=\s*(?=[^=\s]
 _LABELLED = re.compile(
     r"(?:\\text\{[^{}]*(?:\b(?:is|are|equals|about|approximately|Rs\.?)|[:=≈])\s*\}"
     r"|\\approx(?![a-zA-Z]))\s*:?(?P<rest>.+)"
+)
+# `\text{(B) } 12`: the letter of an option before its value.
+_LETTERED = re.compile(r"\\text\{\s*\(?[A-J]\)\s*\}\s*(?P<rest>.+)")
+# Words beside mathematics, which the parser would take for products of letters.
+_WORDED = re.compile(
+    r"\\text\{[^{}]*[a-zA-Z]{3}[^{}]*\}|(?<![\\a-zA-Z{])[a-z]{4,}(?:\s+[a-z]{2,}){2,}"
 )
 _CLOCK = re.compile(
     r"(\d{1,2}:\d{2})(?:\s*(?:\\text\{)?\s*([ap])\.?\s?m\b\.?\s*\}?)?", re.IGNORECASE
@@ -75,6 +82,7 @@ _SPACED_NUMBERS = re.compile(r"-?\d+(?:\.\d+)?(?:\s+-?\d+(?:\.\d+)?)+")
 _FUNCTION = re.compile(
     rf"[a-zA-Z](?:\^\{{-1\}}|')?\s*\(\s*{_LETTER}(?:\s*,\s*{_LETTER})*\s*\)|\(\s*{_LETTER}(?:\s*,\s*{_LETTER})+\s*\)"
 )
+_TERM = re.compile(r"[a-zA-Z]_\{?[kmn]\}?")  # of a sequence
 _BASED = re.compile(r"(?P<digits>[0-9A-F]+)_\{?(?P<base>\d+)\}?")
 _QUOTED = re.compile(r"\\text\{\(?([^{}]*?)\)?\}|\(\\text\{([^{}]*)\}\)|\(?([A-Z])\)?")
 _INFINITY = re.compile(r"([-+]?)\s*\\infty")
@@ -82,7 +90,7 @@ _ANGLE = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _DEGREES = re.compile(r"(\d+)\s*\\degree")
 _WORDS = re.compile(
     r"[^\W\d_]{4,}|[A-Z][a-z]{2}|[^\W\d_]{2,}(?:[\s-]+[^\W\d_]+)+"
-    r"|yes|no|odd|one|two|six|ten|all|none"
+    r"|yes|no|odd|one|two|six|ten|all|none|DNE"
 )
 _CONSTANTS = re.compile(rf"\\(?!{_GREEK})[a-zA-Z]+|(?<![a-zA-Z])[ei](?![a-zA-Z])")
 _LESS = {"<": ("(", ")"), "\\le": ("[", "]")}
@@ -127,6 +135,7 @@ class _Reader:
             self._quantity,
             self._both,
             self._primed,
+            self._worded,
         )
 
     def key(self, text: str, depth: int = 0) -> str:
@@ -163,7 +172,7 @@ class _Reader:
 
     def _labelled(self, text: str, depth: int) -> str | None:
         r"""`\text{The area is } 5` is 5."""
-        match = _LABELLED.fullmatch(text)
+        match = _LABELLED.fullmatch(text) or _LETTERED.fullmatch(text)
         return self.key(match["rest"].strip(), depth) if match else None
 
     def _ratio(self, text: str, depth: int) -> str | None:
@@ -196,7 +205,9 @@ class _Reader:
         if member:
             return self.key(text[member.end() :].strip(), depth)
         name, equals, rest = text.partition("=")
-        if equals and _FUNCTION.fullmatch(name.strip()) and "=" not in rest:
+        named = _FUNCTION.fullmatch(name.strip()) or _TERM.fullmatch(name.strip())
+        named = named or (_NAME.fullmatch(name.strip()) and _MATRIX.fullmatch(rest.strip()))
+        if equals and named and "=" not in rest:
             return self.key(rest.strip(), depth)
         return None
 
@@ -305,6 +316,11 @@ class _Reader:
     def _primed(self, text: str, _depth: int) -> str | None:
         """`x'` is not `x`, but the parser drops primes."""
         return f"raw:{text}" if "'" in text or "\\prime" in text else None
+
+    def _worded(self, text: str, _depth: int) -> str | None:
+        if not _WORDED.search(text):
+            return None
+        return f"text:{plain_text(text)}"
 
     def _both(self, text: str, depth: int) -> str | None:
         r"""`a \pm b` as the set of both."""

@@ -34,6 +34,7 @@ from slmmux.answers.numbers import number_key
 # Seconds between looks at whether the parent is still there, should somebody else hold the pipe.
 _ORPHAN_CHECK_S = 5.0
 _DECIMAL = re.compile(r"(?<![\d.])(\d*)\.(\d+)")
+_SET_APART = re.compile(r"(?<![\w/^}.)])(\d+)/(\d+)\s+(?=[a-zA-Z\\])")  # 1/2 x is (1/2)x
 _MIXED = re.compile(r"(?<![\d.}^_])(\d+)\s*(\\frac\{\d+\}\{\d+\})")
 
 
@@ -75,6 +76,7 @@ def _delimited(text: str) -> str:
 
 
 def _parsed(latex: str) -> sympy.Expr:
+    latex = _SET_APART.sub(r"\\frac{\1}{\2} ", latex)
     latex = _MIXED.sub(r"(\1+\2)", latex)
     latex = _DECIMAL.sub(_fraction, latex)
     parsed = latex2sympy(latex, conversion_config=ConversionConfig(lowercase_symbols=False))
