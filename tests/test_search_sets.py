@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from slmmux.bank.rows import BankQuestion
 from slmmux.errors import UsageError
+from slmmux.search_cells import count
 from slmmux.search_sets import SearchSets, correctness, pack, search_sets, unpacked
 from slmmux.table import MISSING, NO_VOTE, Recorded, Table
 
@@ -164,5 +165,11 @@ def test_packed_cells_come_back(cells: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     cellular = rng.integers(0, 2, (2, cells)).astype(np.bool_)
     words = pack(cellular)
-    assert words.shape == (2, -(-cells // 64))
-    assert int(np.bitwise_count(words).sum()) == cellular.sum()
+    assert words.shape[1] % 8 == 0
+    assert count(words).tolist() == cellular.sum(axis=1).tolist()
+
+
+def test_bits_of_many_words_are_counted_without_overflow() -> None:
+    cells = 64 * 8 * 1100
+    words = pack(np.ones((2, 3, cells), np.bool_))
+    assert (count(words) == cells).all()

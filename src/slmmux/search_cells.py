@@ -18,7 +18,13 @@ import numpy as np
 from slmmux.search_best import Counts, Places
 from slmmux.search_sets import Words
 
-_EXACT_FLOAT32 = 1 << 24
+_LOW = np.uint64(0x00FF00FF00FF00FF)  # the lower octet of each pair
+_OCTET = np.uint64(8)
+_ADD_FOUR = np.uint64(0x0001000100010001)  # a product with it has the four sums' sum on top
+_HIGHEST = np.uint64(48)
+_FOUR_FIT = 1024  # words whose bits are fewer than 2^16
+_SIXTEEN = np.uint64(0xFFFF)
+_FIT = 511  # sums of two counts, 128 at most, that fit 16 bits together
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +132,20 @@ def candidates(correct: Words, wrong: Words, weights: Weights) -> Candidates:
 
 
 def count(words: Words) -> Counts:
-    """[… × words] → […] bits that are set.
+    """[… × words] → […] bits that are set; words in multiples of 8.
 
-    A product with ones sums the words' counts several times as fast as a sum over a short axis.
+    Counts of single words are octets, and eight of them are added at once: first neighbours, which
+    gives four sums of 16 bits, then these over the words, then the four. That is as quick as
+    counting the bits, and several times as quick as a sum over a short axis.
     """
-    exact = np.float32 if words.shape[-1] * 64 < _EXACT_FLOAT32 else np.float64
-    counts = np.bitwise_count(words).astype(exact) @ np.ones(words.shape[-1], exact)
-    return np.asarray(counts.astype(np.int64))
+    octets = np.bitwise_count(words).view(np.uint64)
+    pairs = (octets & _LOW) + ((octets >> _OCTET) & _LOW)
+    if words.shape[-1] < _FOUR_FIT:
+        four = pairs.sum(axis=-1) * _ADD_FOUR >> _HIGHEST
+        return np.asarray(four.astype(np.int64))
+    sums: Counts = np.zeros(words.shape[:-1], np.int64)
+    for begin in range(0, pairs.shape[-1], _FIT):
+        part = pairs[..., begin : begin + _FIT].sum(axis=-1)
+        for place in range(0, 64, 16):
+            sums += ((part >> np.uint64(place)) & _SIXTEEN).astype(np.int64)
+    return sums

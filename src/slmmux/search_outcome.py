@@ -34,7 +34,7 @@ class SearchOutcome:
         rankings: by size.
         stability: by size; of a size with one subset there is none.
         singles: accuracy of every model's most common answer (self-consistency).
-        mux: accuracy of SLM-MUX by members, for every ranked subset that is shown.
+        mux: expected accuracy of SLM-MUX by members, for every ranked subset that is shown.
         top: how many subsets of each size are shown.
         prices: of the models.
         front: None unless asked for.

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from slmmux.search import Limits
-from slmmux.search_accuracy import Answers, scored
+from slmmux.search_accuracy import Expected, scored
 from slmmux.table import MISSING, Table
+
+_DECIMALS = 9  # accuracies that agree to so many digits are equal
 
 _Amounts: TypeAlias = npt.NDArray[np.float64]
 
@@ -35,7 +37,7 @@ class Point:
 
     Attributes:
         members: positions in the pool, ascending.
-        accuracy: of SLM-MUX, exactly.
+        accuracy: of SLM-MUX, expected.
         draws: samples, the full budget.
         tokens, cost: of the full budget; None where unknown.
     """
@@ -74,9 +76,8 @@ def prices(table: Table, k: int) -> Prices:
 
 
 def pareto_front(
-    answers: Answers,
+    votes: Expected,
     sizes: Sequence[int],
-    k: int,
     price: Prices,
     *,
     limits: Limits | None = None,
@@ -86,36 +87,35 @@ def pareto_front(
     Of subsets that are alike in everything the first one stays: the smaller, then lexicographic.
 
     Args:
-        answers: of the pool's models.
+        votes: of the pool's models.
         sizes: numbers of models in a subset.
-        k: samples from each model.
         price: of the models.
         limits: of time.
     """
     limits = (limits or Limits()).started()
-    models = len(answers.codes)
+    models = len(votes.order)
     priced = [amounts for amounts in (price.tokens, price.cost) if amounts is not None]
     front = np.empty((0, 2 + len(priced)))
     members: list[tuple[int, ...]] = []
     complete = True
     for size in sorted(set(sizes)):
         seen, total = 0, comb(models, size)
-        for some in scored(answers, size):
-            draws = np.full(len(some.correct), float(k * size))
+        for some in scored(votes, size):
+            draws = np.full(len(some.accuracies), float(votes.k * size))
             used = [amounts[some.members].sum(axis=1) for amounts in priced]
-            found = np.column_stack([-some.correct, draws, *used])
+            found = np.column_stack([-np.round(some.accuracies, _DECIMALS), draws, *used])
             kept = _undominated(found, front)
             members += map(tuple, some.members[kept].tolist())
             front = np.concatenate([front, found[kept]])
             still = _undominated(front, front[:0])
             front, members = front[still], [members[i] for i in still.tolist()]
-            seen += len(some.correct)
+            seen += len(some.accuracies)
             if not limits.go_on(size, seen / total) and seen < total:
                 complete = False
                 break
     order = np.lexsort((front[:, 0], *front[:, :0:-1].T)).tolist()
     return Front(
-        tuple(_point(members[i], int(-front[i, 0]), answers.cells, k, price) for i in order),
+        tuple(_point(members[i], votes, price) for i in order),
         complete,
     )
 
@@ -137,12 +137,12 @@ def _undominated(rows: _Amounts, others: _Amounts) -> npt.NDArray[np.intp]:
     return np.array(sorted(kept), np.intp)
 
 
-def _point(members: tuple[int, ...], correct: int, cells: int, k: int, price: Prices) -> Point:
+def _point(members: tuple[int, ...], votes: Expected, price: Prices) -> Point:
     places = list(members)
     return Point(
         members=members,
-        accuracy=Fraction(correct, cells),
-        draws=k * len(members),
+        accuracy=votes.accuracy(members),
+        draws=votes.k * len(members),
         tokens=None if price.tokens is None else float(price.tokens[places].sum()),
         cost=None if price.cost is None else float(price.cost[places].sum()),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from slmmux.errors import UsageError
 from slmmux.evaluate import default_k, measured_accuracy
 from slmmux.search import Limits, Ranking, search
-from slmmux.search_accuracy import Answers, mux_answers, right_cells, search_accuracy
+from slmmux.search_accuracy import Expected, expected, search_accuracy
 from slmmux.search_outcome import Objective, SearchOutcome
 from slmmux.search_pareto import pareto_front, prices
 from slmmux.search_sets import SearchSets, correctness, search_sets
@@ -35,7 +35,7 @@ class SearchPlan:
         correct: `mode`, `any` or `at-least:C`.
         k: samples in a group; None is 3, or as many as every model has where that is less.
         count_single_samples: one wrong sample is consistently wrong.
-        objective: `paper` is O of rule 9, `accuracy` that of SLM-MUX.
+        objective: `paper` is O of rule 9, `accuracy` the expected one of SLM-MUX.
         top: subsets of each size to show.
         pareto: also the front of accuracy against draws, tokens and cost, from one model on.
         resamples: of the bootstrap; 0 is none.
@@ -74,12 +74,12 @@ def run_search(table: Table, plan: SearchPlan, limits: Limits | None = None) -> 
         count_single_samples=plan.count_single_samples,
     )
     accuracy = measured_accuracy(table)
-    answers = mux_answers(table, sets, accuracy.by_model)
+    votes = expected(table, sets.k, accuracy.by_model)
     sizes = _sizes(plan.sizes, sets)
-    rankings = _rankings(sets, answers, sizes, plan, limits)
+    rankings = _rankings(sets, votes, sizes, plan, limits)
     price = prices(table, sets.k)
     largest = range(1, max(sizes) + 1)
-    front = pareto_front(answers, largest, sets.k, price, limits=limits) if plan.pareto else None
+    front = pareto_front(votes, largest, price, limits=limits) if plan.pareto else None
     return SearchOutcome(
         task="+".join(dict.fromkeys(q.task for q in table.questions)),
         objective=plan.objective,
@@ -92,10 +92,10 @@ def run_search(table: Table, plan: SearchPlan, limits: Limits | None = None) -> 
         kinds=tuple(dict.fromkeys(table.kinds)),
         accuracy=accuracy,
         rankings=rankings,
-        stability=_stability(sets, answers, rankings, plan),
-        singles=_singles(sets, answers),
+        stability=_stability(sets, votes, rankings, plan),
+        singles={name: votes.accuracy([m]) for m, name in enumerate(table.models)},
         mux={
-            subset.members: Fraction(int(right_cells(answers, subset.members).sum()), sets.cells)
+            subset.members: votes.accuracy(subset.members)
             for ranking in rankings.values()
             for subset in ranking.subsets[: plan.top]
         },
@@ -132,23 +132,16 @@ def _sizes(wanted: Sequence[int], sets: SearchSets) -> list[int]:
 
 
 def _rankings(
-    sets: SearchSets, answers: Answers, sizes: Sequence[int], plan: SearchPlan, limits: Limits
+    sets: SearchSets, votes: Expected, sizes: Sequence[int], plan: SearchPlan, limits: Limits
 ) -> dict[int, Ranking]:
     top = max(plan.top, _RANKED if plan.resamples else 1)
     if plan.objective == "accuracy":
-        return search_accuracy(sets, answers, sizes, plan.weight, top=top, limits=limits)
+        return search_accuracy(sets, votes, sizes, plan.weight, top=top, limits=limits)
     return search(sets, sizes, plan.weight, top=top, limits=limits)
 
 
-def _singles(sets: SearchSets, answers: Answers) -> dict[str, Fraction]:
-    return {
-        name: Fraction(int(right_cells(answers, [place]).sum()), sets.cells)
-        for place, name in enumerate(sets.models)
-    }
-
-
 def _stability(
-    sets: SearchSets, answers: Answers, rankings: Mapping[int, Ranking], plan: SearchPlan
+    sets: SearchSets, votes: Expected, rankings: Mapping[int, Ranking], plan: SearchPlan
 ) -> dict[int, Stability]:
     """By size; nothing to say where there is one subset."""
     if not plan.resamples:
@@ -158,7 +151,7 @@ def _stability(
         members = [subset.members for subset in ranking.subsets]
         if ranking.total > 1:
             values[size] = (
-                accuracy_values(sets, answers, members)
+                accuracy_values(votes, members)
                 if plan.objective == "accuracy"
                 else objective_values(sets, members, plan.weight)
             )

@@ -21,7 +21,7 @@ from slmmux.table import NO_VOTE, Classes, Flags, Table, lookup
 Words: TypeAlias = npt.NDArray[np.uint64]
 
 _CORRECT = re.compile(r"mode|any|at-least:([1-9][0-9]{0,5})")
-_WORD_BITS = 64
+_ALIGNED = 64  # octets: bits are counted eight words at a time (`search_cells`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def search_sets(
     """
     groups = _groups(table, k, correct, count_single_samples=count_single_samples)
     missing = shortage(table.samples.classes, table.models, groups * k, first=False).samples
-    classes = grouped(table, k, groups)
+    classes = _grouped(table, k, groups)
     counts = (table.samples.classes >= NO_VOTE).sum(axis=2).max(axis=0, initial=0)
     return SearchSets(
         models=table.models,
@@ -119,7 +119,7 @@ def search_sets(
     )
 
 
-def grouped(table: Table, k: int, groups: int) -> Classes:
+def _grouped(table: Table, k: int, groups: int) -> Classes:
     """[questions × models × groups × k] the samples of the disjoint groups, in index order.
 
     Samples that the bank lacks stand at their end and vote for nothing.
@@ -136,9 +136,9 @@ def unpacked(words: Words, sets: SearchSets) -> Flags:
 
 
 def pack(flags: Flags) -> Words:
-    """[… × cells] → [… × words], a bit a cell, the first cell lowest."""
+    """[… × cells] → [… × words], a bit a cell, the first cell lowest; words in multiples of 8."""
     octets = np.packbits(flags, axis=-1, bitorder="little")
-    lacking = -octets.shape[-1] % (_WORD_BITS // 8)
+    lacking = -octets.shape[-1] % _ALIGNED
     padded = np.pad(octets, [(0, 0)] * (octets.ndim - 1) + [(0, lacking)])
     return np.ascontiguousarray(padded).view("<u8").astype(np.uint64)
 

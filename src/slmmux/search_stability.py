@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from slmmux.search_accuracy import Answers, right_cells
+from slmmux.search_accuracy import UNIT, Expected
 from slmmux.search_sets import SearchSets, unpacked
 from slmmux.types import Interval
 
@@ -175,8 +175,6 @@ def objective_values(
     return Values(found, weight.denominator * sets.groups)
 
 
-def accuracy_values(sets: SearchSets, answers: Answers, subsets: Sequence[Sequence[int]]) -> Values:
-    """Of the accuracy of SLM-MUX; a question counts with the mean over its groups."""
-    shape = (len(subsets), sets.groups, sets.questions)
-    right = np.array([right_cells(answers, members) for members in subsets]).reshape(shape)
-    return Values(right.sum(axis=1, dtype=np.float64), sets.groups)
+def accuracy_values(votes: Expected, subsets: Sequence[Sequence[int]]) -> Values:
+    """Of the expected accuracy of SLM-MUX."""
+    return Values(np.array([votes.scores(members) for members in subsets]), UNIT)
