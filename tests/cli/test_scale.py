@@ -48,7 +48,13 @@ def test_the_tables_fit_the_terminal_and_say_what_is_chosen(tmp_path: Path, colu
     assert code == 0, err
     assert max(map(len, out.splitlines())) <= columns
     assert out.startswith("t: 3 questions, 3 models, k = 1 to 3")
-    for text in ("K = 1: ", "K = 2: ", "K = 3: strong, weak, odd", "best (chosen on the", "A(k, p"):
+    for text in (
+        "K = 1: ",
+        "K = 2: ",
+        "K = 3: strong, weak, odd",
+        "(chosen on the other",
+        "A(k, p",
+    ):
         assert text in out
     assert "split seed 0" in out
     assert "hindsight" not in out
@@ -57,7 +63,10 @@ def test_the_tables_fit_the_terminal_and_say_what_is_chosen(tmp_path: Path, colu
 def test_without_other_questions_the_choice_is_best_in_hindsight(tmp_path: Path) -> None:
     code, out, _ = run_scale("--bank", bank_of(tmp_path), "--no-pooled", "--replays", 0)
     assert code == 0
-    assert "best (best in hindsight): K = " in out
+    (best,) = [line for line in out.splitlines() if line.startswith("best: K = ")]
+    assert best.endswith("(best in hindsight)")
+    heads = [line.split() for line in out.splitlines() if line.startswith("k ")]
+    assert heads[0] == ["k", "mux", "interval", "gain", "self-c.", "budget"]
 
 
 def test_the_json_has_a_point_for_every_size_and_k(tmp_path: Path) -> None:

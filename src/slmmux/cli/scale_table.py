@@ -1,18 +1,15 @@
 """Scaling points for a person, in 80 columns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from rich.console import Console
 from rich.table import Table
 
-from slmmux.holdout import HINDSIGHT
 from slmmux.metrics import Estimate
 from slmmux.scaling import Point, PooledPoint
 from slmmux.scaling_outcome import ScalingOutcome, mean_error
 from slmmux.theory import Approximation, Theory
-
-_COLUMNS = ("k", "mux", "95% interval", "gain", "self-c.", "pooled", "budget", "draws", "/draw")
 
 
 def show(out: Console, outcome: ScalingOutcome) -> None:
@@ -40,22 +37,20 @@ def _print_size(
 ) -> None:
     out.print(f"K = {len(models)}: {', '.join(models)}", style="bold")
     table = Table(box=None, pad_edge=False)
-    for title in _COLUMNS:
+    columns = [
+        (title, cell)
+        for title, cell in _COLUMNS.items()
+        if any(cell(point) for point in outcome.scaling.points)
+    ]
+    for title, _ in columns:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for point in points:
+        chosen = point in {outcome.scaling.best, outcome.scaling.enough}
         table.add_row(
-            str(point.k),
-            _percent(point.mux.accuracy),
-            _range(point.mux),
-            "" if point.gain is None else f"{100 * point.gain:+.1f}",
-            _percent(point.self_consistency.accuracy),
-            _pooled(point.pooled),
-            str(point.budget),
-            "" if point.draws is None else f"{point.draws.mean:.1f}",
-            "" if point.gain_per_draw is None else f"{100 * point.gain_per_draw:+.2f}",
+            *(cell(point) for _, cell in columns),
             _mark(outcome, point),
-            style="bold" if point in {outcome.scaling.best, outcome.scaling.enough} else "",
+            style="bold" if chosen else "",
         )
     out.print(table)
     out.print()
@@ -73,12 +68,11 @@ def _mark(outcome: ScalingOutcome, point: Point) -> str:
 
 
 def _print_choices(out: Console, outcome: ScalingOutcome) -> None:
-    label = HINDSIGHT if outcome.split.hindsight else "chosen on the validation questions"
     for name, point in (("best", outcome.scaling.best), ("enough", outcome.scaling.enough)):
+        made = "" if point.draws is None else f", {point.draws.mean:.1f} made"
         out.print(
-            f"{name} ({label}): K = {len(point.models)}, k = {point.k}: "
-            f"{_percent(point.mux.accuracy)} with a budget of {point.budget} draws"
-            + (f", {point.draws.mean:.1f} made" if point.draws is not None else "")
+            f"{name}: K = {len(point.models)}, k = {point.k}: {_percent(point.mux.accuracy)} with "
+            f"{point.budget} draw{'s' * (point.budget != 1)} in full{made} ({outcome.label})"
         )
     out.print()
 
@@ -122,7 +116,7 @@ def _print_theory(out: Console, theory: Theory) -> None:
 def _print_notes(out: Console, outcome: ScalingOutcome) -> None:
     split = outcome.split
     out.print(
-        "accuracies: exact means over all ordered draws of k recorded samples; intervals: over "
+        "accuracies: exact means over all ordered draws of k recorded samples; interval: 95%, over "
         "questions; gain: of mux, in points; self-c.: self-consistency of the size's best model",
         style="dim",
     )
@@ -157,8 +151,12 @@ def _print_notes(out: Console, outcome: ScalingOutcome) -> None:
 
 def _pooled(found: PooledPoint | None) -> str:
     if found is None:
-        return "–"
+        return ""
     return ("~" if found.drawn else "") + _percent(found.estimate.accuracy)
+
+
+def _signed(gain: float | None, digits: int) -> str:
+    return "" if gain is None else f"{100 * gain:+.{digits}f}"
 
 
 def _both(found: Approximation | None) -> tuple[str, str]:
@@ -177,3 +175,17 @@ def _points(error: float | None) -> str:
 
 def _range(estimate: Estimate) -> str:
     return f"{100 * estimate.ci95.low:.1f}–{100 * estimate.ci95.high:.1f}%"
+
+
+# Columns that no point fills are left out.
+_COLUMNS: dict[str, Callable[[Point], str]] = {
+    "k": lambda point: str(point.k),
+    "mux": lambda point: _percent(point.mux.accuracy),
+    "interval": lambda point: _range(point.mux),
+    "gain": lambda point: _signed(point.gain, 1),
+    "self-c.": lambda point: _percent(point.self_consistency.accuracy),
+    "pooled": lambda point: _pooled(point.pooled),
+    "budget": lambda point: str(point.budget),
+    "draws": lambda point: "" if point.draws is None else f"{point.draws.mean:.1f}",
+    "/draw": lambda point: _signed(point.gain_per_draw, 2),
+}
