@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slmmux import Calibration, Mux, Risk, Rule
-from slmmux.certificates import shortest_certificate
 from slmmux.errors import UsageError
 from slmmux.risk import chance_of_change
 from slmmux.selection import is_decided
@@ -17,7 +16,7 @@ from slmmux.stopping import Schedule, next_wave, replay
 from slmmux.testing import scripted_pool
 from slmmux.types import Interval, Result
 from slmmux.votes import Stream, stream
-from slmmux.weighted import can_win, standing
+from slmmux.weighted import can_win, shortest_certificate, standing
 
 Outcome = str | None
 FullStream = tuple[Outcome, ...]
@@ -159,9 +158,12 @@ def test_the_heaviest_model_is_asked_first() -> None:
     assert next_wave(untouched, "waves", weights=(1, 1, 9)) == (0, 0, 2)
 
 
-@pytest.mark.parametrize("weights", [(1, 1), (2, 1), (0, 1)])
-def test_no_certificate_is_shorter_than_the_shortest_there_is(weights: Weights) -> None:
-    """All draws vote for one class: the first prefixes that decide, by trying all of them."""
+@pytest.mark.parametrize("weights", [(1, 1), (1, 1, 1), (2, 1), (0, 1)])
+def test_the_shortest_certificate_of_an_untouched_question_is_as_short_as_any(
+    weights: Weights,
+) -> None:
+    """All draws vote for one class: the fewest that decide, by trying all of them."""
+    likely = (1.0,) * len(weights)
     for k in (1, 2, 3):
         lengths = itertools.product(range(k + 1), repeat=len(weights))
         deciding = [
@@ -169,7 +171,28 @@ def test_no_certificate_is_shorter_than_the_shortest_there_is(weights: Weights) 
             for drawn in lengths
             if is_decided([stream(dict.fromkeys(range(d), "a"), k) for d in drawn], weights)
         ]
-        assert shortest_certificate((stream({}, k),) * len(weights), weights) == min(deciding)
+        found = shortest_certificate([stream({}, k)] * len(weights), weights, likely)
+        assert sum(found) == min(deciding)
+
+
+@given(cases())
+@settings(max_examples=100, deadline=None)
+def test_with_equal_weights_no_draw_of_a_certificate_is_made_in_vain(
+    case: tuple[tuple[FullStream, ...], Weights],
+) -> None:
+    """No fewer draws of these streams decide, whichever they are."""
+    streams, k = case[0][:3], min(3, len(case[0][0]))
+    weights = (1,) * len(streams)
+    cut = [s[:k] for s in streams]
+    fewest = min(
+        sum(drawn)
+        for drawn in itertools.product(range(k + 1), repeat=len(cut))
+        if is_decided(
+            [stream(dict(enumerate(s[:d])), k) for s, d in zip(cut, drawn, strict=True)], weights
+        )
+    )
+    first = next_wave([stream({}, k)] * len(cut), "balanced", weights=weights)
+    assert sum(first) <= fewest
 
 
 @given(cases(), st.data())

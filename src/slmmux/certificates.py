@@ -16,10 +16,8 @@ from functools import lru_cache
 from math import inf
 from typing import TypeAlias
 
-from slmmux.rules import Weights
-from slmmux.selection import contenders, is_decided, votes_needed
+from slmmux.selection import contenders, votes_needed
 from slmmux.votes import Stream
-from slmmux.weighted import best_draws, can_win
 
 Streams = tuple[Stream, ...]
 
@@ -36,16 +34,16 @@ _TRIED = 3  # classes tried for the shortest certificate: more cost time and sav
 _Shape: TypeAlias = tuple[tuple[int, ...], int, int | None]
 
 
-def best_model(state: Streams, weights: Weights | None = None) -> int:
+def best_model(state: Streams) -> int:
     """The model whose next draw leaves the shortest certificate, on average; priority on ties."""
-    return _best_model(_in_units(state), weights)
+    return _best_model(_in_units(state))
 
 
 @lru_cache(maxsize=1 << 15)
-def _best_model(state: Streams, weights: Weights | None) -> int:
+def _best_model(state: Streams) -> int:
     costs = {
         position: sum(
-            chance * shortest_certificate(canonical(drawn(state, position, key)), weights)
+            chance * shortest_certificate(canonical(drawn(state, position, key)))
             for key, chance in urn(state, position)
         )
         for position, stream in enumerate(state)
@@ -113,30 +111,18 @@ def canonical(streams: Sequence[Stream]) -> Streams:
 
 
 @lru_cache(maxsize=1 << 15)
-def shortest_certificate(state: Streams, weights: Weights | None = None) -> float:
+def shortest_certificate(state: Streams) -> float:
     """Fewest further draws that decide the question if all of them fall well.
 
     Tries the classes that can win with the most votes, every model that could carry them and
     every number of votes; the other models then need just enough votes for it to lose their say.
-    Where votes are added up (`weights`), every draw for a class counts and the heaviest come first.
     """
-    if weights is not None:
-        return sum(certificate(state, weights))
     possible = contenders(state)
     if not possible or ({c.key for c in possible} == {possible[0].key} != {None}):
         return 0
     likely = sorted(possible, key=lambda c: (-c.votes, c.position))
     keys = list(dict.fromkeys(FRESH if c.key is None else c.key for c in likely))[:_TRIED]
     return min(_certificate_for(tuple(_shape(s, key) for s in state)) for key in keys)
-
-
-def certificate(state: Streams, weights: Weights) -> tuple[int, ...]:
-    """About the fewest draws from each stream that decide added-up votes if all fall well."""
-    if is_decided(state, weights):
-        return (0,) * len(state)
-    keys = [FRESH if key is None else key for key in can_win(state, weights)]
-    ways = [way for key in keys if (way := best_draws(state, weights, key)) is not None]
-    return min(ways, key=sum)
 
 
 def _shape(stream: Stream, key: str) -> _Shape:

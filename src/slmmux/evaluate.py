@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from slmmux.calibration import cross_fit, fit
 from slmmux.config import MuxConfig
 from slmmux.errors import UsageError
 from slmmux.evaluation import (
@@ -22,7 +23,7 @@ from slmmux.evaluation import (
     Group,
     ValidationAccuracy,
 )
-from slmmux.methods import METHODS, Method
+from slmmux.methods import METHODS, Calibrated, Method
 from slmmux.metrics import difference, estimate, mcnemar
 from slmmux.results import Json
 from slmmux.scores import Bench, Report, Score
@@ -63,6 +64,7 @@ def evaluate(
     methods: Mapping[str, Method],
     plan: Plan,
     accuracy: ValidationAccuracy | None = None,
+    validation: Table | None = None,
     report: Report | None = None,
 ) -> Evaluation:
     """Every method on the same runs.
@@ -72,6 +74,8 @@ def evaluate(
         methods: by name, in the order of the results.
         plan: how many samples and runs.
         accuracy: settles ties; None is measured on the table itself.
+        validation: questions that method `calibrated` is fitted on, the same models in the same
+            order; None fits it on all folds of the table's questions but one, for each fold.
         report: told whose draws under exact stopping are being counted, and the share done.
 
     Raises:
@@ -85,6 +89,7 @@ def evaluate(
         missing = missing.plus(_greedy_shortage(table))
     if missing.samples and not plan.allow_missing:
         raise UsageError(_refusal(table, plan.k, missing))
+    methods, fitted_on = _with_calibration(table, methods, plan.k, accuracy, validation)
     bench = Bench(
         table,
         accuracy.by_model,
@@ -120,7 +125,41 @@ def evaluate(
             for name in methods
             for score in scores[name]
         ),
-        notes=tuple(_notes(table, methods, plan, trials, missing)),
+        notes=(*_notes(table, methods, plan, trials, missing), *fitted_on),
+    )
+
+
+def _with_calibration(
+    table: Table,
+    methods: Mapping[str, Method],
+    k: int,
+    accuracy: ValidationAccuracy,
+    validation: Table | None,
+) -> tuple[dict[str, Method], list[str]]:
+    """The methods with the calibrated one fitted, and what a reader must know of that."""
+    fitted, notes = dict(methods), []
+    for name, method in methods.items():
+        if isinstance(method, Calibrated) and method.weights is None:
+            fitted[name], note = _calibrated(table, k, accuracy, validation)
+            notes.append(f"{name}: {note}")
+    return fitted, notes
+
+
+def _calibrated(
+    table: Table, k: int, accuracy: ValidationAccuracy, validation: Table | None
+) -> tuple[Calibrated, str]:
+    if validation is not None:
+        questions = len(validation.questions)
+        fitted = Calibrated.fitted(fit(validation, k))
+        return fitted, f"fitted on the {questions} questions of {accuracy.source}"
+    try:
+        crossed = cross_fit(table, k)
+    except UsageError as problem:
+        equal = np.ones((1, len(table.models)), np.int64)
+        return Calibrated(equal), f"all votes weigh the same: {problem}"
+    count = len(crossed.calibrations)
+    return Calibrated.cross_fitted(crossed), (
+        f"cross-fitted: each of {count} folds of these questions by weights fitted on the others"
     )
 
 

@@ -78,7 +78,7 @@ class Entry:
 
     Attributes:
         models: that it uses, pool order.
-        used: with exact stopping, where the method has it (`mux`, `pooled_vote`).
+        used: with exact stopping, where the method has it (`mux`, `pooled_vote`, `calibrated`).
         full: with the full budget.
         abstained: share of questions without an answer.
         errored: share of the full budget's samples that failed.

@@ -31,7 +31,9 @@ draw is least, expected under a Pólya urn (a model repeats itself in proportion
 so far, and otherwise says what other models say). `balanced` issues, at once, the draws that
 `draws` would make if each fell as the urn expects, for as long
 as that is likely. `waves` issues the shortest certificate, then
-all that could still matter: at most two round trips. The choice affects cost, never the answer.
+all that could still matter: at most two round trips. Where votes are added up, `balanced` issues
+one shortest certificate after another, and `draws` its likeliest draw alone. The choice affects
+cost, never the answer.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,11 +41,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from slmmux.certificates import Streams, best_model, canonical, certificate, drawn, urn
+from slmmux.certificates import FRESH, Streams, best_model, canonical, drawn, urn
 from slmmux.rules import Weights
 from slmmux.selection import is_decided, matters
 from slmmux.votes import Stream, mode, stream
-from slmmux.weighted import standing
+from slmmux.weighted import shortest_certificate, standing
 
 Schedule = Literal["draws", "balanced", "waves"]
 
@@ -75,7 +77,9 @@ def next_wave(
     """
     state = canonical(streams)
     if not is_decided(state, weights):
-        return _SCHEDULES[schedule](state, weights)
+        if weights is not None:
+            return _added_up(state, schedule, weights)
+        return _SCHEDULES[schedule](state)
     if quorum_is_settled(state, quorum):
         return (0,) * len(state)
     missing = quorum - sum(bool(s.classes) for s in state)
@@ -84,16 +88,16 @@ def next_wave(
 
 
 @lru_cache(maxsize=1 << 16)
-def _one_draw(state: Streams, weights: Weights | None) -> tuple[int, ...]:
-    return _counts(state, (best_model(state, weights),))
+def _one_draw(state: Streams) -> tuple[int, ...]:
+    return _counts(state, (best_model(state),))
 
 
 @lru_cache(maxsize=1 << 16)
-def _expected_draws(state: Streams, weights: Weights | None) -> tuple[int, ...]:
+def _expected_draws(state: Streams) -> tuple[int, ...]:
     wave: list[int] = []
     chance = 1.0
-    while chance >= _CONFIDENT and not is_decided(state, weights):
-        position = best_model(state, weights)
+    while chance >= _CONFIDENT and not is_decided(state):
+        position = best_model(state)
         wave.append(position)
         likeliest, share = max(urn(state, position), key=lambda outcome: outcome[1])
         state = canonical(drawn(state, position, likeliest))
@@ -102,18 +106,34 @@ def _expected_draws(state: Streams, weights: Weights | None) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _two_waves(state: Streams, weights: Weights | None) -> tuple[int, ...]:
-    untouched = not any(s.classes for s in state) and len({s.open for s in state}) == 1
-    if untouched and weights is not None:
-        return certificate(state, weights)
-    if untouched:
+def _two_waves(state: Streams) -> tuple[int, ...]:
+    if _is_untouched(state):
         unanimous = min(s.open for s in state)  # of the first model
         return _counts(state, (0,) * unanimous)
-    still = matters(state, weights)
+    still = matters(state)
     return tuple(s.open if i in still else 0 for i, s in enumerate(state))
 
 
 _SCHEDULES = {"draws": _one_draw, "balanced": _expected_draws, "waves": _two_waves}
+
+
+@lru_cache(maxsize=1 << 16)
+def _added_up(state: Streams, schedule: Schedule, weights: Weights) -> tuple[int, ...]:
+    """The next wave where votes are added up."""
+    if schedule == "waves" and not _is_untouched(state):
+        return tuple(s.open for s in state)
+    ranking = standing(state, weights).ranking
+    leader = ranking[0] if ranking else FRESH
+    likely = [dict(urn(state, i)).get(leader, 0.0) if s.open else 0.0 for i, s in enumerate(state)]
+    if schedule != "draws":
+        return shortest_certificate(state, weights, likely)
+    hopeful = [position for position, s in enumerate(state) if s.open]
+    best = max(hopeful, key=lambda place: (weights[place] * likely[place], weights[place]))
+    return _counts(state, (best,))
+
+
+def _is_untouched(state: Streams) -> bool:
+    return not any(s.classes for s in state) and len({s.open for s in state}) == 1
 
 
 def _counts(state: Streams, wave: Iterable[int]) -> tuple[int, ...]:

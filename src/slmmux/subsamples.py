@@ -114,6 +114,31 @@ def first_run(recorded: Recorded, k: int, *, in_place: bool) -> Recorded:
     return _chosen(recorded, chosen)
 
 
+def windows(recorded: Recorded, k: int, runs: int) -> Classes:
+    """Runs of k neighbouring samples, begun evenly along what each model has; no lots are drawn.
+
+    With N ≥ k samples of a model on a question, run r takes k samples from ⌊r · N / runs⌋ on, and
+    goes on at the first one after the last. Where there are fewer, what is missing votes for
+    nothing.
+
+    Args:
+        recorded: the samples.
+        k: samples from each model.
+        runs: how many.
+
+    Returns:
+        [runs · questions × models × k] classes, runs laid end to end.
+    """
+    recorded = filled(recorded, k)
+    missing = recorded.classes == MISSING
+    present = np.argsort(missing, axis=2, kind="stable")
+    counts = (~missing).sum(axis=2)
+    begins = np.arange(runs)[:, None, None] * counts // runs
+    places = (begins[..., None] + np.arange(k)) % counts[..., None]
+    chosen = np.take_along_axis(present[None], places, axis=3)
+    return _taken(recorded.classes, chosen)
+
+
 def subsampled_runs(
     recorded: Recorded, models: Sequence[str], k: int, *, trials: int, seed: int
 ) -> Iterator[Recorded]:

@@ -100,34 +100,37 @@ def can_win(streams: Sequence[Stream], weights: Weights) -> tuple[str | None, ..
     return tuple(found)
 
 
-def best_draws(streams: Sequence[Stream], weights: Weights, key: str) -> tuple[int, ...] | None:
-    """About the fewest draws from each stream that decide for a class if all of them vote for it.
+def shortest_certificate(
+    streams: Sequence[Stream], weights: Weights, likely: Sequence[float]
+) -> tuple[int, ...]:
+    """Draws from each stream that decide for the leader if all of them vote for it.
 
-    Every such draw of weight w is w more for the class and w less for what its strongest rival can
-    reach, so the heaviest models' draws come first. None where all open draws would not do.
+    Every such draw of weight w is w more for the leader and w less for what its strongest rival
+    can reach. So with equal weights no set of draws that decides the question, for any class, is
+    smaller: none of these is made in vain. With others it is, where the heaviest model is not the
+    most likely to agree; the order is by weight × chance.
 
     Args:
-        streams: in pool order.
+        streams: in pool order, of a question that is not decided.
         weights: of the models, in the same order.
-        key: the class; one that is not seen yet will do.
+        likely: chance that each model's next draw votes for the leader.
     """
     now = standing(streams, weights)
-    score, met = now.scores.get(key, 0), now.met.get(key, _NEVER)
-    rival = next(((now.scores[o], now.met[o]) for o in now.ranking if o != key), (0, _NEVER))
+    leader = now.ranking[0] if now.ranking else None
+    score, met = (now.scores[leader], now.met[leader]) if leader else (0, _NEVER)
+    rival = next(((now.scores[o], now.met[o]) for o in now.ranking[1:]), (0, _NEVER))
     missing = rival[0] + now.open - score  # of twice the weight that is to be drawn
     counts = [0] * len(streams)
-    heaviest = sorted(range(len(streams)), key=lambda position: -weights[position])
-    for position in heaviest:
+    order = sorted(range(len(streams)), key=lambda place: -weights[place] * likely[place])
+    for position in order:
         while counts[position] < streams[position].open:
-            taken = counts[now.opening[0]] > 0 or met < now.opening
-            wins_ties = taken and min(met, now.opening) < rival[1]
+            first = counts[now.opening[0]] > 0 or met < now.opening
+            wins_ties = first and min(met, now.opening) < rival[1]
             if missing < 0 or (missing == 0 and wins_ties):
                 return tuple(counts)
             counts[position] += 1
             missing -= 2 * weights[position]
-    # Everything is drawn: the class wins if it does then.
-    last = (-score - now.open, min(met, now.opening))
-    return tuple(counts) if last < (-rival[0], rival[1]) else None
+    return tuple(counts)
 
 
 def select(

@@ -107,6 +107,7 @@ def evaluate(
         k = k or by_profile.k
     table = read_table(bank, task, models, run_seed, kind)
     accuracy = None if by_profile is None else accuracy_of(by_profile, table)
+    measured = None
     if validation_bank is not None:
         measured = read_validation(validation_bank, table, run_seed, kind)
         accuracy = measured_accuracy(measured, f"validation bank {validation_bank.name}")
@@ -119,7 +120,12 @@ def evaluate(
     )
     with share_done("evaluating") as report:
         evaluation = evaluated(
-            table, chosen, plan, accuracy, lambda m, share: report(share, f"draws of {m}")
+            table,
+            chosen,
+            plan,
+            accuracy,
+            measured,
+            report=lambda m, share: report(share, f"draws of {m}"),
         )
     if by_profile is not None:
         evaluation = notes_on(evaluation, by_profile, table)

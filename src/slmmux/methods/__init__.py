@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from slmmux.errors import UsageError
 from slmmux.methods.base import Budget, Decision, Method, budget_of
+from slmmux.methods.calibrated import Calibrated
 from slmmux.methods.mux import MuxMethod
 from slmmux.methods.oracle import Oracle
 from slmmux.methods.pooled_vote import PooledVote
@@ -12,7 +13,7 @@ from slmmux.methods.random_model import RandomModel
 from slmmux.methods.self_consistency import SelfConsistency
 from slmmux.methods.single import Single, SingleGreedy
 
-__all__ = ["METHODS", "Budget", "Decision", "Method", "budget_of", "find_methods"]
+__all__ = ["METHODS", "Budget", "Calibrated", "Decision", "Method", "budget_of", "find_methods"]
 
 METHODS: dict[str, type[Method]] = {
     "single": Single,
@@ -20,6 +21,7 @@ METHODS: dict[str, type[Method]] = {
     "self_consistency": SelfConsistency,
     "pooled_vote": PooledVote,
     "mux": MuxMethod,
+    "calibrated": Calibrated,
     "random_model": RandomModel,
     "oracle": Oracle,
 }

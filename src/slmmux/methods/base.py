@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from slmmux.methods.patterns import modes_of
-from slmmux.rules import Weights
 from slmmux.table import NO_VOTE
 
 Classes: TypeAlias = npt.NDArray[np.int32]
 Positions: TypeAlias = npt.NDArray[np.intp]
 Amounts: TypeAlias = npt.NDArray[np.float64]
+Weights: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class Decision:
         draws: [rows × all models] samples that it needs of each stream, from the first on; on
             average where there are alternatives.
         stops_early: exact stopping makes only some of the draws (`replays.exact_draws`).
-        weights: of the models' votes where they are added up; None is Algorithm 1.
+        weights: [rows × models] of the models' votes where they are added up; None is Algorithm 1.
         decided_by: [rows] position of the model whose mode it is, -1 for none; None where no one
             model decides.
         any_counts: it is enough that one alternative is right: nobody could answer so.

@@ -28,6 +28,6 @@ class PooledVote:
                 picks=classes[:, None],
                 draws=draws,
                 stops_early=True,
-                weights=(1,) * len(budget.models),
+                weights=np.ones((budget.rows, len(budget.models)), np.int64),
             ),
         )

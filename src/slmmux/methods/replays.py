@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slmmux.methods.base import Amounts, Budget
+from slmmux.methods.base import Weights as RowWeights
 from slmmux.methods.patterns import distinct_rows
 from slmmux.rules import Weights
 from slmmux.selection import priority
@@ -42,7 +43,7 @@ class _State:
 def exact_draws(
     budget: Budget,
     schedule: Schedule,
-    weights: Weights | None = None,
+    weights: RowWeights | None = None,
     report: Report | None = None,
 ) -> Amounts:
     """[rows × models] samples that exact stopping draws from each model's stream.
@@ -50,13 +51,17 @@ def exact_draws(
     Args:
         budget: the streams.
         schedule: of the draws.
-        weights: of the models' votes where they are added up; None is Algorithm 1.
+        weights: [rows × models] where votes are added up; None is Algorithm 1.
         report: told what share of the rows is done, 0 to 1: models that rarely agree take long.
     """
-    if weights is not None:
-        return replayed_draws(budget.classes, schedule, weights, report).astype(np.float64)
-    order = [budget.models.index(name) for name in priority(budget.models, budget.accuracies)]
     draws = np.empty(budget.modes.shape)
+    if weights is not None:
+        distinct, which = distinct_rows(weights.astype(np.int32))
+        for place, row in enumerate(distinct.tolist()):
+            rows = np.flatnonzero(which == place)
+            draws[rows] = replayed_draws(budget.classes[rows], schedule, tuple(row))
+        return draws
+    order = [budget.models.index(name) for name in priority(budget.models, budget.accuracies)]
     draws[:, order] = replayed_draws(budget.classes[:, order], schedule, report=report)
     return draws
 
