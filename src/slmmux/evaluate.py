@@ -64,6 +64,7 @@ def evaluate(
     methods: Mapping[str, Method],
     plan: Plan,
     accuracy: ValidationAccuracy | None = None,
+    *,
     validation: Table | None = None,
     report: Report | None = None,
 ) -> Evaluation:

@@ -124,7 +124,7 @@ def evaluate(
             chosen,
             plan,
             accuracy,
-            measured,
+            validation=measured,
             report=lambda m, share: report(share, f"draws of {m}"),
         )
     if by_profile is not None:
