@@ -219,8 +219,9 @@ def slow(rows: list[dict[str, Any]], k: int) -> dict[str, list[float]]:
 @given(banks())
 def test_every_method_agrees_with_a_slow_evaluation(case: tuple[list[dict[str, Any]], int]) -> None:
     rows, k = case
+    defined = [name for name in METHODS if name != "calibrated"]  # has tests of its own
     with tempfile.TemporaryDirectory() as folder:
-        found = run(written(Path(folder), rows), k=k, trials=1)
+        found = run(written(Path(folder), rows), *defined, k=k, trials=1)
     correct: dict[str, list[float]] = {}
     for e in found.entries:
         correct.setdefault(e.method, []).append(e.estimate.correct)
