@@ -149,11 +149,11 @@ def _with_calibration(
 def _calibrated(
     table: Table, k: int, accuracy: ValidationAccuracy, validation: Table | None
 ) -> tuple[Calibrated, str]:
-    if validation is not None:
-        questions = len(validation.questions)
-        fitted = Calibrated.fitted(fit(validation, k))
-        return fitted, f"fitted on the {questions} questions of {accuracy.source}"
     try:
+        if validation is not None:
+            questions = len(validation.questions)
+            fitted = Calibrated.fitted(fit(validation, k))
+            return fitted, f"fitted on the {questions} questions of {accuracy.source}"
         crossed = cross_fit(table, k)
     except UsageError as problem:
         equal = np.ones((1, len(table.models)), np.int64)
