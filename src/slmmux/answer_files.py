@@ -132,6 +132,8 @@ class AnswerFile:
             what = error.strerror or str(error)
             if error.errno in _FULL:
                 what += "; make room, or name another file with --out; what is answered is kept"
+            if error.errno == errno.ENOENT:
+                what += "; make its folder first, or name another file with --out"
             raise OSError(error.errno, what, str(self._path)) from error
 
     def _locked(self) -> IO[str]:

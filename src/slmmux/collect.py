@@ -78,7 +78,7 @@ class Collected:
         spent: by this run.
         waiting: for samples that other collectors are drawing.
         stopped: why this run ended before the bank was complete; None when it did not.
-        given_up: model → what its endpoint said last.
+        given_up: models that failed every time → what their endpoints said last.
     """
 
     total: int
@@ -135,6 +135,7 @@ class Collector:
         self._written = asyncio.Event()
         self._failures: dict[str, int] = {}
         self._given_up: dict[str, str] = {}
+        self._last_error: dict[str, str] = {}
         self._succeeded: set[str] = set()
         self._drawn = self._failed = 0
         self._progress = Collected(total=0, there=0)
@@ -189,6 +190,11 @@ class Collector:
         self, plan: Plan, questions: Mapping[int, Question], models: Mapping[int, Model]
     ) -> None:
         """What the bank holds of the plan in the end, failures included."""
+        self._given_up = {
+            name: self._given_up.get(name, reason)
+            for name, reason in self._last_error.items()
+            if name not in self._succeeded
+        }
         await self._missing(plan, questions, models)
         rows = await self._in_thread(
             partial(
@@ -286,6 +292,7 @@ class Collector:
             if sample.error is None or sample.text is not None:
                 self._succeeded.add(model.name)
             elif model.name not in self._succeeded:
+                self._last_error[model.name] = sample.error
                 self._failures[model.name] = self._failures.get(model.name, 0) + 1
                 if self._failures[model.name] >= _HOPELESS:
                     self._given_up[model.name] = sample.error

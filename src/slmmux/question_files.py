@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
+from slmmux.bank.interchange import each_once
 from slmmux.errors import QuestionError
 from slmmux.prompts import question_of, validate
 from slmmux.types import Kind, Question
@@ -104,9 +105,11 @@ def _json_rows(text: str) -> Iterator[tuple[int, Cells | str]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                row = json.loads(line)
-            except ValueError as error:
+                row = json.loads(line, object_pairs_hook=each_once)
+            except json.JSONDecodeError as error:
                 yield number, f"not JSON ({error})"
+            except ValueError as error:
+                yield number, str(error)
             except RecursionError:
                 yield number, "nested too deeply to be read"
             else:

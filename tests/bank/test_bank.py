@@ -558,3 +558,14 @@ def test_no_file_stays_open_when_opening_fails(path: Path) -> None:
         with pytest.raises(BankError):
             Bank.open(path, write=True)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_new_bank_where_nothing_can_be_written_is_refused_by_its_own_name() -> None:
+    path = Path("/proc/bank.db")
+    with pytest.raises(BankError, match=r"^/proc/bank\.db: cannot be opened; see that the folder"):
+        Bank.open(path, create=True)
+
+
+def test_making_a_bank_leaves_nothing_else_behind(path: Path) -> None:
+    Bank.open(path, create=True).close()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]

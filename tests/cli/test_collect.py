@@ -260,4 +260,16 @@ def test_a_model_that_is_given_up_is_never_exit_code_0(servers: ExitStack, tmp_p
     pool(tmp_path, good, bad, n="never")
     done = collect(tmp_path, "--task", "arithmetic", "--limit", "6", "-k", "2")
     assert done.returncode == 1
-    assert "given up after failing again and again: " in done.stderr
+    assert "failed every time: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("faults", "code"), [(("wrong key", "wrong key"), 3), (("ok", "wrong key"), 1)]
+)
+def test_a_model_that_fails_every_time_is_told_however_few_samples_it_was_asked_for(
+    servers: ExitStack, tmp_path: Path, faults: tuple[Fault, Fault], code: int
+) -> None:
+    pool(tmp_path, *(servers.enter_context(FaultEndpoint(fault)) for fault in faults))
+    done = collect(tmp_path, "--task", "arithmetic", "--limit", "1", "-k", "1")
+    assert done.returncode == code
+    assert done.stderr.count("refused the API key") == faults.count("wrong key")

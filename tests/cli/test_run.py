@@ -157,6 +157,7 @@ def test_a_failed_question_stays_in_the_file_and_is_asked_again_later(
     assert code == 3
     assert "2 failed (run again to retry them)" in err
     assert [row["schema"] for row in answers(tmp_path)] == ["slmmux.failure/1"] * 2
+    assert err.count("failed: a: ") == 1
     assert "500" in answers(tmp_path)[0]["reasons"]["a"]
     serve(servers, tmp_path)
     assert run(tmp_path, str(questions(tmp_path, 2)))[0] == 0
@@ -261,6 +262,7 @@ def test_bad_rows_are_named_and_nothing_is_asked(servers: ExitStack, tmp_path: P
         ("quote.csv", b'question,id\na,1\n"b,2\nc,3\n', "line 3: the quotes do not match"),
         ("quote.csv", b'question\n"a" b\n', "line 2: the quotes do not match"),
         ("header.csv", b'"question\na\n', "line 1: the quotes do not match"),
+        ("keys.jsonl", b'{"question":"a","question":"b"}', "line 1: `question` stands twice"),
         ("nul.csv", b"question\na\nb\0c\n", "line 3: a NUL byte"),
         ("columns.csv", b"question,id, id\na,b,c\n", "line 1: the header has `id` twice"),
         ("kind.jsonl", b'{"question":"a","kind":"poem"}', "'poem' is not one of"),

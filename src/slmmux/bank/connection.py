@@ -167,9 +167,12 @@ def _make(path: Path) -> None:
             _set_wal(connection)
             migrate(connection)
         _name(scratch, path)
+    except OSError as error:
+        raise BankError(f"{path}: {disk_words(error)}") from error
     finally:
         for end in ("", "-wal", "-shm", "-journal"):
-            scratch.with_name(scratch.name + end).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # not there, or where nothing can be written
+                scratch.with_name(scratch.name + end).unlink()
 
 
 def _name(scratch: Path, path: Path) -> None:

@@ -119,13 +119,17 @@ def row_from_json(line: bytes) -> Row:
     except ValidationError as error:
         raise ValueError(_words(error, line)) from None
     if line.count(b":") != len(row):  # else every colon belongs to a key of its own
-        json.loads(line, object_pairs_hook=_each_once)
+        json.loads(line, object_pairs_hook=each_once)
     check_row(row)
     return row
 
 
-def _each_once(fields: list[tuple[str, Json]]) -> dict[str, Json]:
-    """The object; JSON itself lets a key stand twice, and parsers keep either value."""
+def each_once(fields: list[tuple[str, Json]]) -> dict[str, Json]:
+    """The object of these fields, for `json.loads`; parsers keep either value of a doubled key.
+
+    Raises:
+        ValueError: a key stands twice.
+    """
     known = dict(fields)
     if len(known) < len(fields):
         names = [name for name, _ in fields]

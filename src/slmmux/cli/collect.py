@@ -103,7 +103,7 @@ def collect(
 
     Only what the bank lacks is drawn; several collectors may fill one bank at once. A failed
     sample stays in the bank as a failure. Exit code 0: the bank has every sample; 1: the budget
-    is spent, or models were given up; 3: every model failed.
+    is spent, or a model failed every time; 3: all of them did.
     """
     settings, plan = _planned(
         config, task, profile=profile, split=split, k=k, limit=limit, data=data, shots=shots,
@@ -314,7 +314,7 @@ def _report(progress: "Collected", bank: Path, elapsed_s: float) -> None:
     err.print(f"{', '.join(parts)}, {seconds(elapsed_s)}", soft_wrap=True)
     for model, reason in (progress.given_up or {}).items():
         told = reason if reason.startswith(f"{model}:") else f"{model}: {reason}"
-        err.print(f"given up after failing again and again: {told}", soft_wrap=True)
+        err.print(f"failed every time: {told}", soft_wrap=True)
     failures = ""
     if progress.failures:
         failures = f", {progress.failures} of them failures (--retry-failed draws those again)"

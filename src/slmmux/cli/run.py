@@ -39,6 +39,7 @@ class _Counts:
 
     def __init__(self) -> None:
         self.answered = self.abstained = self.failed = self.draws = self.saved = 0
+        self.reasons: dict[str, str] = {}  # what each model's endpoint said last
 
 
 def run(
@@ -133,6 +134,7 @@ async def _answer(mux: "Mux", question: "Question", answers: "AnswerFile", count
     except QuorumError as error:
         answers.write_failure(question, error)
         counts.failed += 1
+        counts.reasons |= error.reasons
         return
     answers.write(result)
     counts.draws += result.draws
@@ -185,6 +187,8 @@ def _report(counts: _Counts, skipped: int, out: Path) -> None:
     ):
         if count:
             parts.append(f"{count} {what}")
+    for reason in dict.fromkeys(counts.reasons.values()):
+        console(stderr=True).print(f"failed: {reason}", soft_wrap=True)
     console(stderr=True).print(
         f"{', '.join(parts)}; {counts.draws} draws, {counts.saved} saved; {out}", soft_wrap=True
     )
