@@ -173,6 +173,21 @@ def test_unknown_tokens_leave_draws_as_the_only_cost() -> None:
 # Everything together.
 
 
+def test_sizes_whose_best_subset_is_no_better_than_one_model_are_named() -> None:
+    for table in TABLES:
+        outcome = run_search(table, SearchPlan(sizes=(1, 2, 3, 4), k=2))
+        alone = max(outcome.singles.values())
+        behind = [
+            str(size)
+            for size, ranking in outcome.rankings.items()
+            if size > 1 and outcome.mux[ranking.subsets[0].members] <= alone
+        ]
+        told = [note for note in outcome.notes if "no more accurate than" in note]
+        assert [note.partition(":")[0] for note in told] == [
+            f"size {', '.join(sizes)}" for sizes in [behind] if sizes
+        ]
+
+
 def test_the_search_of_a_table_ranks_by_the_objective_that_is_asked_for() -> None:
     paper = run_search(TABLES[1], SearchPlan(sizes=(2, 3), k=2))
     accuracy = run_search(TABLES[1], SearchPlan(sizes=(2, 3), k=2, objective="accuracy"))

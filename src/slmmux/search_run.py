@@ -77,6 +77,12 @@ def run_search(table: Table, plan: SearchPlan, limits: Limits | None = None) -> 
     votes = expected(table, sets.k, accuracy.by_model)
     sizes = _sizes(plan.sizes, sets)
     rankings = _rankings(sets, votes, sizes, plan, limits)
+    singles = {name: votes.accuracy([m]) for m, name in enumerate(table.models)}
+    mux = {
+        subset.members: votes.accuracy(subset.members)
+        for ranking in rankings.values()
+        for subset in ranking.subsets[: plan.top]
+    }
     price = prices(table, sets.k)
     largest = range(1, max(sizes) + 1)
     front = pareto_front(votes, largest, price, limits=limits) if plan.pareto else None
@@ -93,17 +99,29 @@ def run_search(table: Table, plan: SearchPlan, limits: Limits | None = None) -> 
         accuracy=accuracy,
         rankings=rankings,
         stability=_stability(sets, votes, rankings, plan),
-        singles={name: votes.accuracy([m]) for m, name in enumerate(table.models)},
-        mux={
-            subset.members: votes.accuracy(subset.members)
-            for ranking in rankings.values()
-            for subset in ranking.subsets[: plan.top]
-        },
+        singles=singles,
+        mux=mux,
         top=plan.top,
         prices=price,
         front=front,
-        notes=tuple(_notes(table, sets, plan)),
+        notes=(*_notes(table, sets, plan), *_no_better(rankings, mux, singles)),
     )
+
+
+def _no_better(
+    rankings: Mapping[int, Ranking],
+    mux: Mapping[tuple[int, ...], Fraction],
+    singles: Mapping[str, Fraction],
+) -> list[str]:
+    """Sizes whose best subset is no more accurate than one model."""
+    alone = max(singles, key=singles.__getitem__)
+    sizes = [
+        str(size)
+        for size, ranking in rankings.items()
+        if size > 1 and mux[ranking.subsets[0].members] <= singles[alone]
+    ]
+    told = f"SLM-MUX with the best models is no more accurate than {alone} alone"
+    return [f"size {', '.join(sizes)}: {told}"] if sizes else []
 
 
 def _check(plan: SearchPlan) -> None:
@@ -171,8 +189,9 @@ def _notes(table: Table, sets: SearchSets, plan: SearchPlan) -> list[str]:
         used = sets.groups * sets.k
         most = used + max(sets.spare.values())
         notes.append(
-            f"{sets.groups} group{'s' * (sets.groups != 1)} of {sets.k}: the first {used} samples "
-            f"a question; {len(sets.spare)} models have more (up to {most}), which are not used"
+            f"union and contradiction: {sets.groups} group{'s' * (sets.groups != 1)} of {sets.k}, "
+            f"the first {used} samples a question; {len(sets.spare)} of the models have more, up "
+            f"to {most}; mux: expected over all of them"
         )
     if plan.count_single_samples and sets.k == 1:
         notes.append("one sample a model: every wrong one counts as consistently wrong")

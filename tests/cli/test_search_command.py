@@ -108,8 +108,19 @@ def test_the_table_fits_the_terminal_and_says_how_sure_the_choice_is(
     assert lines[3].split()[:4] == ["2", "left,", "right", "100.0%"]
     flat = " ".join(out.split())
     assert "best model alone: left, 66.7%" in flat
-    assert "2 models: the questions do not tell the best from" in flat
+    assert "size 2: the questions do not tell the best from" in flat
     assert "worth their cost" in flat
+
+
+def test_a_search_that_the_time_limit_ends_says_so_and_gives_a_bound(bank: Path) -> None:
+    options = ("--objective", "accuracy", "--sizes", "3", "--time-limit", "0")
+    code, out, _ = run_search("--bank", bank, *options)
+    assert code == 0
+    flat = " ".join(out.split())
+    assert "warning: size 3: stopped by the time limit; the best found has " in flat
+    assert "and no subset has more than 100.0%" in flat
+    found = searched("--bank", bank, *options)
+    assert found["searched"]["3"] == {"subsets": 4, "proven": False, "bound": pytest.approx(1)}
 
 
 def test_a_bank_of_single_samples_needs_the_option_and_says_so(tmp_path: Path) -> None:

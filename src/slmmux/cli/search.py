@@ -72,7 +72,7 @@ def search(
             "SLM-MUX on the recorded samples."
         ),
     ] = "paper",
-    top: Annotated[int, typer.Option(help="Subsets of each size to show.", min=1)] = 5,
+    top: Annotated[int, typer.Option(help="Subsets of each size to show.", min=1, max=1_000)] = 5,
     pareto: Annotated[
         bool,
         typer.Option(

@@ -67,18 +67,21 @@ def _print_rankings(out: Console, outcome: SearchOutcome) -> None:
 def _print_front(out: Console, outcome: SearchOutcome, front: Front) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("worth their cost", overflow="fold")
-    for title in ("mux", "draws", "tokens", "cost"):
+    columns = [
+        ("mux", [_percent(point.accuracy) for point in front.points]),
+        ("draws", [str(point.draws) for point in front.points]),
+        ("tokens", [f"{p.tokens:,.0f}" for p in front.points if p.tokens is not None]),
+        ("cost", [f"{p.cost:,.4g}" for p in front.points if p.cost is not None]),
+    ]
+    known = [(title, cells) for title, cells in columns if cells]
+    for title, _ in known:
         table.add_column(title, justify="right", no_wrap=True)
-    for point in front.points:
-        table.add_row(
-            ", ".join(outcome.names(point.members)),
-            _percent(point.accuracy),
-            str(point.draws),
-            "–" if point.tokens is None else f"{point.tokens:,.0f}",
-            "–" if point.cost is None else f"{point.cost:,.4g}",
-        )
+    names = [", ".join(outcome.names(point.members)) for point in front.points]
+    for row in zip(names, *(cells for _, cells in known), strict=True):
+        table.add_row(*row)
     out.print(table)
-    out.print("draws, tokens, cost: of the full budget, a question", style="dim")
+    counted = ", ".join(title for title, _ in known[1:])
+    out.print(f"{counted}: of the full budget, a question", style="dim")
     if not front.complete:
         out.print("note: the time limit came before every subset was looked at")
 
@@ -91,7 +94,7 @@ def _print_warnings(out: Console, outcome: SearchOutcome) -> None:
         if sure is not None and sure.within_noise:
             others = f"{sure.within_noise} of the {sure.ranked - 1} next best"
             out.print(
-                f"warning: {_models(size)}: the questions do not tell the best from {others}; it "
+                f"warning: size {size}: the questions do not tell the best from {others}; it "
                 f"wins {sure.wins:.0%} of {sure.resamples:,} bootstrap resamples",
                 style="yellow",
             )
@@ -100,7 +103,7 @@ def _print_warnings(out: Console, outcome: SearchOutcome) -> None:
 def _unproven(ranking: Ranking) -> str:
     best = ranking.subsets[0].objective
     return (
-        f"{_models(ranking.size)}: stopped by the time limit; the best found has "
+        f"size {ranking.size}: stopped by the time limit; the best found has "
         f"{_percent(best)}, and no subset has more than {_percent(ranking.bound)}"
     )
 
@@ -116,10 +119,6 @@ def _print_notes(out: Console, outcome: SearchOutcome) -> None:
     )
     for note in outcome.notes:
         out.print(f"note: {note}")
-
-
-def _models(size: int) -> str:
-    return f"{size} model{'s' * (size != 1)}"
 
 
 def _weight(weight: Fraction) -> str:
