@@ -31,7 +31,7 @@ from slmmux.search_tree import Tree
 
 Members: TypeAlias = tuple[int, ...]
 
-_LARGEST = 2**62  # sums of keys stay within 64 bits
+_LARGEST = 2**60  # sums of keys stay well within 64 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ def search(
     """
     check_sizes(sets, sizes, top)
     limits = (limits or Limits()).started()
-    pool = candidates(sets.correct, sets.wrong, weights_of(sets, weight))
+    pool = candidates(sets.correct, sets.wrong, weights_of(sets, weight, max(sizes)))
     found: dict[int, Ranking] = {}
     seeds: npt.NDArray[np.intp] | None = None
     for size in sorted(set(sizes)):
@@ -141,10 +141,16 @@ def search(
     return found
 
 
-def weights_of(sets: SearchSets, weight: Fraction) -> Weights:
+def weights_of(sets: SearchSets, weight: Fraction, largest: int) -> Weights:
     """What a cell of either kind counts for in a key, so that keys sort as rule 9 says.
 
-    With λ = p/q, C = U − A and M = cells + 1: key = M · (q·U − p·C) + U.
+    With λ = p/q, C = U − A and M = cells + 1: key = M · (q·U − p·C) + U, at most max(p, q) · M².
+    With r models to come the search adds up r keys, and r times what r models add to U and A.
+
+    Args:
+        sets: that are searched.
+        weight: λ.
+        largest: models in a subset.
 
     Raises:
         UsageError: λ is below 0, or the keys would not fit 64 bits.
@@ -152,7 +158,7 @@ def weights_of(sets: SearchSets, weight: Fraction) -> Weights:
     if weight < 0:
         raise UsageError(f"λ is {float(weight):g}; make it 0 or more")
     p, q, more = weight.numerator, weight.denominator, sets.cells + 1
-    if max(p, q) * more * more > _LARGEST // (2 * len(sets.models)):
+    if 4 * largest**2 * max(p, q) * more**2 > _LARGEST:
         raise UsageError(f"λ = {float(weight)!r} has too many digits or is too large for a search")
     return Weights(union=(q - p) * more + 1, clean=p * more)
 

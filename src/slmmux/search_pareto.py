@@ -84,7 +84,7 @@ def pareto_front(
 ) -> Front:
     """The front over all subsets of these sizes.
 
-    Of subsets that are alike in everything the first one stays: the smaller, then lexicographic.
+    Of subsets that are alike in everything one stays: the first in the order that settles ties.
 
     Args:
         votes: of the pool's models.
