@@ -30,7 +30,7 @@ from slmmux.subsamples import has_more_than, usual_count, windows
 from slmmux.table import Flags, Positions, Table
 
 FOLDS = 5
-_RUNS = 8  # of each validation question, where the bank has more than k samples
+RUNS = 8  # of each validation question, where the bank has more than k samples
 _ROWS = 4000  # questions × runs that are fitted to; more change no weight by much
 _SHARPNESS = (0.1, 40.0)
 _USUAL_SHARPNESS, _SHARPNESS_SPREAD = 3.0, 1.0  # prior of log sharpness: centre and deviation
@@ -56,7 +56,7 @@ def fit(table: Table, k: int) -> Calibration:
     used = table.at(range(0, len(table.questions), most)) if most > 1 else table
     runs = 1
     if has_more_than(used.samples.classes, k):
-        runs = max(1, min(_RUNS, _ROWS // len(used.questions)))
+        runs = max(1, min(RUNS, _ROWS // len(used.questions)))
     ballots = ballots_of(windows(used.samples, k, runs))
     right = ballots.right(used.right)
     fitted = fit_weights(ballots, right, 1 / runs)
@@ -170,7 +170,7 @@ def reliability(
         UsageError: as `cross_fit`.
     """
     fitted = fitted or cross_fit(table, k)
-    runs = _RUNS if has_more_than(table.samples.classes, k) else 1
+    runs = RUNS if has_more_than(table.samples.classes, k) else 1
     said, was_right = [], []
     for fold, calibration in enumerate(fitted.calibrations):
         held = table.at(np.flatnonzero(fitted.folds == fold).tolist())

@@ -231,6 +231,18 @@ class Bench:
         )
 
 
+def mean_scores(decision: Decision, right: Flags) -> Scores:
+    """[questions] mean score of a decision over the runs that are laid end to end, 0..1.
+
+    Args:
+        decision: of a budget.
+        right: `Table.right` of the questions.
+    """
+    places = np.arange(len(decision.picks)) % len(right)
+    credit, _ = _outcome(decision, right[places[:, None], decision.picks])
+    return np.asarray(credit.reshape(-1, len(right)).mean(axis=0))
+
+
 def _with_any(greedy: Recorded) -> Recorded:
     """Samples at temperature 0; a model that has some votes for nothing where it lacks one."""
     everywhere = filled(greedy, 1)
