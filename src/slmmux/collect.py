@@ -6,10 +6,6 @@ renews while it lives. A sample counts as drawn when the bank has it on disk.
 
 import asyncio
 import contextlib
-import os
-import secrets
-import socket
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +18,8 @@ from slmmux.answers import read_async, resolve_kind
 from slmmux.bank import Bank
 from slmmux.bank.rows import BankSample, SampleKey
 from slmmux.budget import Amount, Budget, Purse
-from slmmux.engines.base import Completion, Pool, Prompt
+from slmmux.claims import Claimed, Request, consecutive, new_owner, release_the_dead
+from slmmux.engines.base import Completion, Pool
 from slmmux.errors import SlmmuxError, UsageError
 from slmmux.prompts import render
 from slmmux.results import cost
@@ -92,16 +89,6 @@ class Collected:
     given_up: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Request:
-    """Consecutive samples of one stream, drawn together."""
-
-    question: Question
-    model: Model
-    prompt: Prompt
-    keys: tuple[SampleKey, ...]
-
-
 class Collector:
     """Draws a plan's missing samples into a bank; use each instance once.
 
@@ -127,11 +114,11 @@ class Collector:
         self._sampler = sampler
         self._purse = Purse(budget or Budget(), pool.models)
         self._tell = on_progress or (lambda _progress: None)
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._owner = new_owner()
         # SQLite waits for the disk; one thread keeps its transactions in order.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bank")
         self._held: set[SampleKey] = set()
-        self._arrived: list[tuple[_Request, Sample]] = []
+        self._arrived: list[tuple[Request, Sample]] = []
         self._written = asyncio.Event()
         self._failures: dict[str, int] = {}
         self._given_up: dict[str, str] = {}
@@ -166,7 +153,7 @@ class Collector:
 
     def _register(self, plan: Plan) -> tuple[dict[int, Question], dict[int, Model]]:
         """The plan's questions and models by the bank's numbers."""
-        _release_the_dead(self._bank)
+        release_the_dead(self._bank)
         numbers = self._bank.add_questions(plan.task, plan.problems)
         questions = {
             numbers[p.question.id]: replace(p.question, kind=resolve_kind(p.question))
@@ -217,13 +204,13 @@ class Collector:
         missing: Sequence[SampleKey],
     ) -> None:
         """Draw what is missing and not claimed by others; each endpoint has its own workers."""
-        queues: dict[str, deque[_Request]] = {}
+        queues: dict[str, deque[Request]] = {}
         for request in self._requests(questions, models, missing):
             endpoint = self._pool.engines[request.model.name].endpoint
             queues.setdefault(endpoint, deque()).append(request)
         async with asyncio.TaskGroup() as group:
             for queue in queues.values():
-                claimed = _Claimed(queue, self._claim, _BLOCK * self._workers(queue[0].model))
+                claimed = Claimed(queue, self._claim, _BLOCK * self._workers(queue[0].model))
                 for _ in range(self._workers(queue[0].model)):
                     group.create_task(self._work(claimed))
 
@@ -232,7 +219,7 @@ class Collector:
         questions: Mapping[int, Question],
         models: Mapping[int, Model],
         missing: Sequence[SampleKey],
-    ) -> Iterator[_Request]:
+    ) -> Iterator[Request]:
         streams: dict[tuple[int, int], list[SampleKey]] = {}
         for key in missing:
             if models[key.model].name not in self._given_up:
@@ -241,10 +228,10 @@ class Collector:
             model = models[number]
             prompt = render(questions[question], model)
             by_index = {key.index: key for key in keys}
-            for run in _consecutive(sorted(by_index)):
+            for run in consecutive(sorted(by_index)):
                 for indices in self._sampler.runs(model, run, ordered=False):
                     chosen = tuple(by_index[i] for i in indices)
-                    yield _Request(questions[question], model, prompt, chosen)
+                    yield Request(questions[question], model, prompt, chosen)
 
     def _workers(self, model: Model) -> int:
         """Enough to keep the endpoint busy while some wait for another try."""
@@ -252,7 +239,7 @@ class Collector:
         mates = [m for m in self._pool.models if self._pool.engines[m.name].endpoint == endpoint]
         return 2 * min(m.max_concurrency for m in mates)
 
-    async def _work(self, claimed: "_Claimed") -> None:
+    async def _work(self, claimed: Claimed) -> None:
         async for request in claimed:
             if request.model.name in self._given_up or self._progress.stopped:
                 continue
@@ -272,7 +259,7 @@ class Collector:
             self._arrived += [(request, sample) for sample in drawn]
             self._written.set()
 
-    async def _draw(self, request: _Request) -> list[Sample]:
+    async def _draw(self, request: Request) -> list[Sample]:
         question = request.question
 
         async def read(completion: Completion) -> Answer | None:
@@ -389,85 +376,7 @@ class Collector:
         self._tell(self._progress)
 
 
-class _Claimed:
-    """A queue of requests, claimed block by block; what others hold is left out.
-
-    Args:
-        queue: of one endpoint.
-        claim: gets keys, gives those that are now ours.
-        block: requests claimed at once.
-    """
-
-    def __init__(
-        self,
-        queue: deque[_Request],
-        claim: Callable[[Sequence[SampleKey]], Awaitable[frozenset[SampleKey]]],
-        block: int,
-    ) -> None:
-        self._queue = queue
-        self._claim = claim
-        self._block = block
-        self._ready: deque[_Request] = deque()
-        self._lock = asyncio.Lock()
-
-    def __aiter__(self) -> "_Claimed":
-        return self
-
-    async def __anext__(self) -> _Request:
-        async with self._lock:
-            while not self._ready:
-                if not self._queue:
-                    raise StopAsyncIteration
-                await self._fill()
-            return self._ready.popleft()
-
-    def split(self, request: _Request) -> None:
-        """Take a request back as single samples, to be had next."""
-        self._ready.extendleft(replace(request, keys=(key,)) for key in reversed(request.keys))
-
-    async def _fill(self) -> None:
-        block = [self._queue.popleft() for _ in range(min(self._block, len(self._queue)))]
-        granted = await self._claim([key for request in block for key in request.keys])
-        for request in block:
-            ours = {key.index: key for key in request.keys if key in granted}
-            self._ready += [
-                replace(request, keys=tuple(ours[i] for i in run))
-                for run in _consecutive(sorted(ours))
-            ]
-
-
 def _first(errors: BaseExceptionGroup[SlmmuxError]) -> SlmmuxError:
     """One of a group: all workers fail for one reason, and it is told once."""
     first = errors.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def _consecutive(indices: Sequence[int]) -> Iterator[range]:
-    """Ascending numbers as ranges without gaps."""
-    start = 0
-    for place in range(1, len(indices) + 1):
-        if place == len(indices) or indices[place] != indices[place - 1] + 1:
-            yield range(indices[start], indices[place - 1] + 1)
-            start = place
-
-
-def _release_the_dead(bank: Bank) -> None:
-    """End the claims of collectors of this machine that were killed; leases end the others'."""
-    here = socket.gethostname()
-    with bank.transaction() as connection:
-        rows = connection.execute("SELECT DISTINCT owner FROM claims").fetchall()
-        for (owner,) in rows:
-            host, _, process = str(owner).rpartition(":")[0].rpartition(":")
-            if host == here and process.isdigit() and not _lives(int(process)):
-                connection.execute("DELETE FROM claims WHERE owner = ?", (owner,))
-        connection.execute("DELETE FROM claims WHERE expires <= ?", (time.time(),))
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
