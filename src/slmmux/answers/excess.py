@@ -6,15 +6,16 @@ that a model which writes such things costs nobody's time.
 """
 
 import re
-from math import log10
+from math import comb, log10
 
 _MOST_DIGITS = 20_000
-_MOST_TERMS = 1000  # of a sum raised to a power
+_MOST_TERMS = 3000  # of a sum raised to a power, multiplied out
 _MOST_FACTORIAL = 7000  # 23,878 digits
 _POWER = re.compile(r"\^\s*")
 _NUMBER_BEFORE = re.compile(r"[\d.,]+$")
 _FACTORIAL = re.compile(r"(\d{4,})\s*\}?\)?\s*!")
 _JOINING = re.compile(r"\\(?:cdot|times|left|right)(?![a-zA-Z])|[\s,{}()\[\]+-]")
+_SIGN = re.compile(r"(?<=[^\s({^])\s*[+-]")
 _LETTER = re.compile(r"[a-zA-Z]")
 _OPENING = {"}": "{", ")": "(", "]": "["}
 _BOUND = 12.0  # digits of an exponent from which on it is simply huge
@@ -37,7 +38,11 @@ def _is_excessive_power(base: str, exponent: str) -> bool:
     own = _log10(base)
     if own is not None:
         return own * 10**size > _MOST_DIGITS
-    return base[-1:] == ")" and size > log10(_MOST_TERMS)
+    if base[-1:] != ")":
+        return False
+    summands = 1 + len(_SIGN.findall(base))
+    power = min(_MOST_TERMS, round(10**size))
+    return comb(power + summands - 1, min(power, summands - 1)) > _MOST_TERMS
 
 
 def _log10(text: str) -> float | None:
