@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-all lint format types docs benchmark clean
+.PHONY: help demo test test-browser test-all lint format types docs benchmark clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 14
@@ -19,7 +19,12 @@ demo: $(STAMP)  ## two small models answer 24 questions together
 	@$(BIN)/slmmux demo
 
 test: $(STAMP)  ## the tests of every change (under 8 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
+
+test-browser: $(STAMP)  ## report pages in headless Chromium, which it installs where it can
+	@.ci/chromium
+	$(BIN)/python -m pip install --quiet --editable '.[browser]'
+	$(BIN)/python -m pytest -m browser
 
 test-all: $(STAMP)  ## these and the slow ones
 	$(BIN)/python -m pytest -n 2
@@ -47,6 +52,7 @@ benchmark: $(STAMP)  ## every figure of benchmarks/README.md
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/embedded_throughput.py
 
 clean:  ## remove the virtual environment and caches of this checkout

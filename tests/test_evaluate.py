@@ -150,6 +150,18 @@ def test_the_mean_over_subsamples_agrees_with_the_monte_carlo_reference(tmp_path
 
 
 @needs_data
+def test_draws_counted_on_a_part_of_the_questions_stand_for_all(tmp_path: Path) -> None:
+    table = recorded("date_4_models", tmp_path)
+    (every,) = run(table, "mux", k=3).entries
+    part = run(table, "mux", k=3, replays=120)
+    (entry,) = part.entries
+    assert entry.used.draws == pytest.approx(every.used.draws, rel=0.1)
+    assert entry.used.draws != every.used.draws
+    assert entry.estimate == every.estimate
+    assert any("counted on 120 of 369 questions" in note for note in part.notes)
+
+
+@needs_data
 def test_draws_of_exact_stopping_lie_between_the_hindsight_bound_and_the_budget(
     tmp_path: Path,
 ) -> None:

@@ -49,6 +49,9 @@ class Plan:
         by: metadata field to group by, or `task`.
         allow_missing: let missing samples vote for nothing instead of refusing.
         schedule: of exact stopping, whose draws are counted on the run of samples 0..k-1.
+        replays: questions on which the draws of exact stopping are counted, seeded, to stand for
+            all; None counts them on every question.
+        compared: methods to compare with the best single model and pooled vote; None means all.
     """
 
     k: int
@@ -57,6 +60,8 @@ class Plan:
     by: str | None = None
     allow_missing: bool = False
     schedule: Schedule = MuxConfig().schedule
+    replays: int | None = None
+    compared: frozenset[str] | None = None
 
 
 def evaluate(
@@ -98,6 +103,7 @@ def evaluate(
         trials=trials,
         seed=plan.seed,
         schedule=plan.schedule,
+        replays=plan.replays,
         report=report,
     )
     baselines = {name: METHODS[name]() for name in _BASELINES}
@@ -122,9 +128,7 @@ def evaluate(
         kinds=tuple(dict.fromkeys(table.kinds)),
         accuracy=accuracy,
         entries=tuple(
-            _entry(score, best, pooled, groups, plan.seed)
-            for name in methods
-            for score in scores[name]
+            _entry(score, best, pooled, groups, plan) for name in methods for score in scores[name]
         ),
         notes=(*_notes(table, methods, plan, trials, missing), *fitted_on),
     )
@@ -241,6 +245,11 @@ def _notes(
     notes = guess_notes(table)
     if missing.samples:
         notes.append(f"{missing.samples} missing samples vote for nothing (--allow-missing)")
+    if plan.replays is not None and plan.replays < len(table.questions):
+        notes.append(
+            f"draws of exact stopping are counted on {plan.replays} of {len(table.questions)} "
+            "questions, chosen by the seed, and stand for all"
+        )
     if plan.trials is not None and plan.trials > trials:
         notes.append(f"no model has more than {plan.k} samples: there is one run to make")
     if "single_greedy" in methods:
@@ -253,9 +262,10 @@ def _notes(
 
 
 def _entry(
-    score: Score, best: Score, pooled: Score, groups: Mapping[Json, Positions], seed: int
+    score: Score, best: Score, pooled: Score, groups: Mapping[Json, Positions], plan: Plan
 ) -> Entry:
     runs = score.runs
+    compared = plan.compared is None or score.method in plan.compared
     cases = runs * len(score.credit)
     return Entry(
         method=score.method,
@@ -268,8 +278,8 @@ def _entry(
         attribution=None
         if score.decided is None
         else {model: count / cases for model, count in score.decided.items()},
-        vs_best_single=_compared(score, best, seed),
-        vs_pooled_vote=_compared(score, pooled, seed),
+        vs_best_single=_compared(score, best, plan.seed) if compared else None,
+        vs_pooled_vote=_compared(score, pooled, plan.seed) if compared else None,
         groups=tuple(
             Group(value=value, questions=len(rows), estimate=estimate(score.scores[rows]))
             for value, rows in groups.items()

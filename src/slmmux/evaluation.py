@@ -71,6 +71,14 @@ class Used:
     tokens: float | None
     cost: float | None
 
+    def times(self, factor: float) -> "Used":
+        """So many times as much."""
+        return Used(
+            draws=self.draws * factor,
+            tokens=None if self.tokens is None else self.tokens * factor,
+            cost=None if self.cost is None else self.cost * factor,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:

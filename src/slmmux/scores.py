@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from slmmux.evaluation import Used
 from slmmux.methods import Budget, Decision, Method, budget_of
-from slmmux.methods.replays import exact_draws
+from slmmux.methods.replays import exact_draws, replayed_rows
 from slmmux.metrics import Scores
 from slmmux.stopping import Schedule
 from slmmux.subsamples import filled, first_run, subsampled_runs
-from slmmux.table import MISSING, NO_VOTE, Amounts, Flags, Recorded, Table
+from slmmux.table import MISSING, NO_VOTE, Amounts, Flags, Positions, Recorded, Table
 
 Report: TypeAlias = Callable[[str, float], None]
 _Counts: TypeAlias = npt.NDArray[np.int64]
@@ -92,6 +92,10 @@ class _Samples:
     tokens: Flags
     cost: Flags
 
+    def at(self, rows: Positions) -> "_Samples":
+        """The same of these rows; what is known is still told of all."""
+        return replace(self, recorded=self.recorded.at(rows.tolist()))
+
 
 class Bench:
     """Grades methods on the same runs of a table.
@@ -103,6 +107,7 @@ class Bench:
         trials: runs; 1 is samples 0..k-1.
         seed: of the subsets.
         schedule: of exact stopping.
+        replays: questions on which its draws are counted, to stand for all; None is all of them.
         report: told whose draws under exact stopping are being counted, and the share done.
     """
 
@@ -115,10 +120,12 @@ class Bench:
         trials: int,
         seed: int,
         schedule: Schedule,
+        replays: int | None = None,
         report: Report | None = None,
     ) -> None:
         self._table = table
         self._report = report
+        self._replays = replays
         self._accuracies = accuracies
         self._k = k
         self._trials = trials
@@ -215,8 +222,10 @@ class Bench:
         used = full
         if decision.stops_early:
             report = partial(self._report, name) if self._report else None
-            draws = exact_draws(budget, self._schedule, decision.weights, report)
-            used = _used(decision, draws, samples, places)
+            rows = replayed_rows(budget.rows, self._replays, self._seed)
+            played = budget if len(rows) == budget.rows else budget.at(rows)
+            draws = exact_draws(played, self._schedule, decision.weights, report)
+            used = _used(decision, draws, samples.at(rows), places).times(budget.rows / len(rows))
         return Score(
             method=name,
             models=decision.models,

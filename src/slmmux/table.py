@@ -83,6 +83,8 @@ class Table:
         greedy: of the same models at temperature 0, MISSING where a model has none.
         right: [questions × classes + 2]; the last two columns stand for MISSING and NO_VOTE, so
             that any class number may be looked up.
+        wrote: by question, each class as its earliest member wrote it (rule 2); empty where a
+            table was not read from a bank.
     """
 
     questions: "tuple[BankQuestion, ...]"
@@ -93,6 +95,7 @@ class Table:
     samples: Recorded
     greedy: Recorded
     right: Flags
+    wrote: tuple[tuple[str, ...], ...] = ()
 
     def at(self, questions: Sequence[int]) -> "Table":
         """The same models on the questions at these positions, in this order."""
@@ -106,6 +109,7 @@ class Table:
             samples=self.samples.at(questions),
             greedy=self.greedy.at(questions),
             right=self.right[np.array(questions, np.intp)],
+            wrote=tuple(self.wrote[place] for place in questions) if self.wrote else (),
         )
 
     def of(self, models: Sequence[int]) -> "Table":
@@ -198,7 +202,7 @@ def load_table(
     if kind is not None:
         votes = _read_again(bank, tasks, run_seed, votes, kind)
     rows = _rows(votes, questions, streams)
-    classes, right = _classes(rows, questions, kinds)
+    classes, right, wrote = _classes(rows, questions, kinds)
     recorded = _spread(rows, classes, len(questions), len(streams))
     places = {model.id: place for place, model in enumerate(streams)}
     return Table(
@@ -210,6 +214,7 @@ def load_table(
         samples=recorded.of([places[m.model.id] for m in models]),
         greedy=_greedy(recorded, [places[m.greedy.id] if m.greedy else None for m in models]),
         right=right,
+        wrote=wrote,
     )
 
 
@@ -304,8 +309,8 @@ def _places(ids: Sequence[int], column: Sequence[int]) -> Positions:
 
 def _classes(
     rows: _Rows, questions: "Sequence[BankQuestion]", kinds: Sequence[Kind]
-) -> tuple[Classes, Flags]:
-    """Each row's class, and `Table.right`."""
+) -> tuple[Classes, Flags, tuple[tuple[str, ...], ...]]:
+    """Each row's class, `Table.right` and `Table.wrote`."""
     numbering = _Numbering()
     codes = numbering.of(rows.keys)
     voted = np.flatnonzero(codes >= 0)
@@ -319,6 +324,9 @@ def _classes(
     classes = np.full(len(codes), NO_VOTE, np.int32)
     classes[voted] = number[which]
     right = np.zeros((len(questions), int(number.max(initial=-1)) + 1 + _NO_CLASS), np.bool_)
+    wrote: list[list[str]] = [
+        [""] * int(count) for count in np.bincount(owner, minlength=len(right))
+    ]
     graders = {task: grader_of(task) for task in dict.fromkeys(q.task for q in questions)}
     for row, place, class_ in zip(
         voted[first].tolist(), rows.question[voted[first]].tolist(), number.tolist(), strict=True
@@ -326,10 +334,11 @@ def _classes(
         answer, key = rows.answers[row], rows.keys[row]
         if answer is not None and key is not None:
             question = questions[place]
+            wrote[place][class_] = answer
             right[place, class_] = graders[question.task](
                 question, kinds[place], Answer(answer, key)
             )
-    return classes, right
+    return classes, right, tuple(map(tuple, wrote))
 
 
 def _spread(rows: _Rows, classes: Classes, questions: int, models: int) -> Recorded:

@@ -67,6 +67,9 @@ def test_the_demo_prints_every_method_and_eval_prints_the_same_again(tmp_path: P
     assert json.loads(again.stdout) == evaluation
     shown_again = run(tmp_path, "demo", "--questions", "6")
     assert "What is 26 + 28?" in shown_again.stdout
+    page = tmp_path / "slmmux-demo.html"
+    assert shown_again.stdout.splitlines()[-1] == f"Charts and every question: {page}"
+    assert page.read_text().startswith("<!doctype html>")
     other = run(tmp_path, "demo", "--questions", "6", "--seed", "1")
     assert other.returncode == 2
     assert "holds other questions" in other.stderr

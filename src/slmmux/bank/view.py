@@ -117,6 +117,21 @@ class BankView:
             (*names, *numbers, run_seed),
         )
 
+    def texts(
+        self, tasks: Sequence[str], run_seed: int, models: Sequence[int], k: int
+    ) -> list[tuple[int, int, int, str | None, str | None]]:
+        """What samples 0..k-1 say, where the bank knows it: question, model, index, text, error."""
+        if not models:
+            return []
+        in_tasks, names = _of_tasks(tasks)
+        in_models, numbers = _one_of("+model", models)
+        return self.query(
+            f"SELECT question, model, idx, text, error FROM samples WHERE {in_tasks} "
+            f"AND {in_models} AND +run_seed = ? AND idx < ? "
+            "AND (text IS NOT NULL OR error IS NOT NULL) ORDER BY question, model, idx",
+            (*names, *numbers, run_seed, k),
+        )
+
     def missing(
         self, questions: Sequence[int], models: Sequence[int], run_seed: int, k: int
     ) -> tuple[SampleKey, ...]:

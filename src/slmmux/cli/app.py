@@ -11,6 +11,7 @@ from slmmux.cli.collect import collect
 from slmmux.cli.demo import demo
 from slmmux.cli.eval import evaluate
 from slmmux.cli.init import init
+from slmmux.cli.report import report
 from slmmux.cli.run import run
 from slmmux.cli.scale import scale
 from slmmux.cli.search import search
@@ -57,6 +58,7 @@ app.command("collect")(collect)
 app.command("eval")(evaluate)
 app.command("search")(search)
 app.command("scale")(scale)
+app.command("report")(report)
 app.command("init")(init)
 app.command("check")(check)
 app.add_typer(bank.app, name="bank")

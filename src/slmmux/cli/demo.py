@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slmmux.cli.collect import fill
-from slmmux.cli.show import NARROWEST, JsonOption, at_least, console, print_json
+from slmmux.cli.show import NARROWEST, JsonOption, at_least, console, print_json, working
 from slmmux.cli.tables import need_analysis
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ def demo(
     bank: Annotated[
         Path, typer.Option("--bank", help="Where the samples are kept.", metavar="FILE")
     ] = Path("slmmux-demo.db"),
+    report: Annotated[
+        Path, typer.Option("--report", help="The page to write at the end.", metavar="FILE")
+    ] = Path("slmmux-demo.html"),
     json: JsonOption = False,
 ) -> None:
     """Run the embedded pool on built-in questions and compare methods on the same samples.
@@ -42,7 +45,8 @@ def demo(
     Four models (two sets of weights, two prompts each) answer small problems: sums, differences,
     products, greatest common divisors, largest numbers, letters in words. The full budget is
     drawn into a bank, so that every method can be shown; SLM-MUX's draws are those that exact
-    stopping would have made. `slmmux eval --bank slmmux-demo.db` prints the table again.
+    stopping would have made. A page with charts and every question is written beside it.
+    `slmmux eval --bank slmmux-demo.db` prints the table again.
     """
     need_analysis("demo")
     from slmmux.cli.eval_table import show
@@ -74,6 +78,28 @@ def demo(
         "`slmmux demo` uses them again.",
         soft_wrap=True,
     )
+    _write_report(out, bank, plan, report)
+
+
+def _write_report(out: "Console", bank: Path, plan: "Plan", page: Path) -> None:
+    """The page, or what to install for it."""
+    from slmmux.cli.report import need_report
+    from slmmux.cli.tables import read_table
+    from slmmux.errors import MissingExtraError
+
+    try:
+        need_report()
+    except MissingExtraError as missing:
+        out.print(f"No page with charts: {missing}", soft_wrap=True)
+        return
+    from slmmux.evaluate import Plan
+    from slmmux.holdout import split
+    from slmmux.report.write import write_report
+
+    table = read_table(bank, [plan.task], None, plan.run_seed, None)
+    with working("writing the report"):
+        write_report(bank, split(table), Plan(k=plan.k, trials=1), page)
+    out.print(f"Charts and every question: {page.resolve()}", soft_wrap=True)
 
 
 def _evaluated(path: Path, plan: "Plan") -> "tuple[Evaluation, list[Shown]]":

@@ -1,7 +1,7 @@
 """What every method is given and gives back: full budgets in, decisions out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -50,6 +50,17 @@ class Budget:
     def k(self) -> int:
         """Samples from each model."""
         return int(self.classes.shape[2])
+
+    def at(self, rows: Positions) -> "Budget":
+        """These rows, in this order."""
+        return replace(
+            self,
+            classes=self.classes[rows],
+            recorded=self.recorded[rows],
+            greedy=None if self.greedy is None else self.greedy[rows],
+            modes=self.modes[rows],
+            leads=self.leads[rows],
+        )
 
 
 def budget_of(

@@ -66,6 +66,19 @@ def exact_draws(
     return draws
 
 
+def replayed_rows(count: int, most: int | None, seed: int) -> _Places:
+    """The rows to play where playing all of them takes too long: seeded, in their order.
+
+    Args:
+        count: rows there are.
+        most: rows to play; None plays all.
+        seed: of the choice.
+    """
+    if most is None or count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
 def replayed_draws(
     classes: _Ints,
     schedule: Schedule,

@@ -1,0 +1,103 @@
+"""What a report is made of: the table, its evaluation, and every question's decisions."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from slmmux.evaluate import Plan, evaluate
+from slmmux.evaluation import Entry, Evaluation, ValidationAccuracy
+from slmmux.methods import METHODS, Budget, Decision, budget_of
+from slmmux.methods.base import Amounts, Positions
+from slmmux.methods.replays import exact_draws, replayed_rows
+from slmmux.subsamples import filled, first_run
+from slmmux.table import Flags, Table, lookup
+
+# What the page compares: everything that answers a question, and the ceiling.
+COMPARED = ("single", "self_consistency", "pooled_vote", "mux", "oracle")
+COMPARISONS = frozenset({"mux"})
+# Where a question takes more than so many samples, exact stopping is played on some questions only:
+# what a play takes grows much faster than the samples.
+_LONG = 12
+_PLAYED = 1_600  # samples, in these questions together
+_MOST_REPLAYS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Everything that the charts draw from; the run is each model's first k samples.
+
+    Attributes:
+        plan: of the evaluation.
+        run: the samples of the run, decided on by `mux` and `pooled`.
+        indices: [questions × models × k] the sample index of each sample of the run.
+        mode_right: [questions × models] whether each model's most common answer is right.
+        mux_right: [questions].
+        replayed: questions on which exact stopping was played, ascending.
+        draws: [replayed × models] that it would have made.
+    """
+
+    table: Table
+    plan: Plan
+    evaluation: Evaluation
+    run: Budget
+    indices: Positions
+    mux: Decision
+    pooled: Decision
+    mode_right: Flags
+    mux_right: Flags
+    replayed: Positions
+    draws: Amounts
+
+    @property
+    def deciders(self) -> Positions:
+        """[questions] position of the model whose answer SLM-MUX gives, -1 for none."""
+        if self.mux.decided_by is None:
+            raise TypeError("mux always says whose mode it picks")
+        return self.mux.decided_by
+
+    def entries(self, method: str) -> tuple[Entry, ...]:
+        """A method's outcomes: one, or one a model."""
+        return tuple(entry for entry in self.evaluation.entries if entry.method == method)
+
+
+def measure(table: Table, plan: Plan, accuracy: ValidationAccuracy | None = None) -> Measured:
+    """Evaluate, and keep what each question came to.
+
+    Args:
+        table: the samples.
+        plan: how many samples and runs.
+        accuracy: settles ties; None is measured on the table itself.
+
+    Raises:
+        UsageError: samples are missing, or the plan asks for what the table does not have.
+    """
+    methods = {name: METHODS[name]() for name in COMPARED}
+    plan = replace(plan, compared=COMPARISONS, replays=_replays(len(table.models) * plan.k))
+    evaluation = evaluate(table, methods, plan, accuracy)
+    recorded = filled(table.samples, plan.k)
+    # The run's sample indices are carried where it carries tokens: what it picks, they pick.
+    places = np.broadcast_to(np.arange(recorded.classes.shape[2]), recorded.classes.shape)
+    numbered = replace(recorded, tokens=places.astype(np.float64))
+    run = first_run(numbered, plan.k, in_place=evaluation.trials == 1)
+    budget = budget_of(table.models, run.classes, evaluation.accuracy.by_model)
+    (mux,) = methods["mux"].decide(budget)
+    (pooled,) = methods["pooled_vote"].decide(budget)
+    replayed = replayed_rows(budget.rows, plan.replays, plan.seed)
+    return Measured(
+        table=table,
+        plan=plan,
+        evaluation=evaluation,
+        run=budget,
+        indices=run.tokens.astype(np.intp),
+        mux=mux,
+        pooled=pooled,
+        mode_right=lookup(table.right, budget.modes),
+        mux_right=lookup(table.right, mux.picks)[:, 0],
+        replayed=replayed,
+        draws=exact_draws(budget.at(replayed), plan.schedule),
+    )
+
+
+def _replays(budget: int) -> int | None:
+    """Questions to play exact stopping on, of so many samples each; None is all of them."""
+    return None if budget <= _LONG else max(1, min(_MOST_REPLAYS, _PLAYED // budget))

@@ -1,0 +1,71 @@
+"""A bank's samples → the page in a file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from slmmux.bank import Bank
+from slmmux.evaluate import Plan, measured_accuracy
+from slmmux.holdout import Split
+from slmmux.report.build import build
+from slmmux.report.measured import Measured, measure
+from slmmux.report.page import Page, render
+from slmmux.report.questions import TEXT_MEGABYTES, browser
+from slmmux.report.recorded import recorded
+from slmmux.report.subsets import find
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A page that was written.
+
+    Attributes:
+        path: of the file.
+        size_bytes: of the file.
+        page: what stands on it.
+        measured: what it was made from.
+    """
+
+    path: Path
+    size_bytes: int
+    page: Page
+    measured: Measured
+
+
+def write_report(
+    bank: Path,
+    split: Split,
+    plan: Plan,
+    out: Path,
+    *,
+    megabytes: float = TEXT_MEGABYTES,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Written:
+    """Evaluate, draw, and write the page; a file that is there is replaced.
+
+    Args:
+        bank: that the tables were read from.
+        split: where choices are made and where they are reported.
+        plan: of the evaluation.
+        out: the file.
+        megabytes: room for sample texts in the page.
+        tell: told what is being done.
+
+    Raises:
+        UsageError: the samples do not suffice for the plan.
+    """
+    tell("evaluating")
+    accuracy = None if split.hindsight else measured_accuracy(split.validation, split.source)
+    measured = measure(split.test, plan, accuracy)
+    found = None
+    if len(split.test.models) > 1:
+        found = find(split, plan, lambda size, share: tell(f"sets of {size}: {share:.0%}"))
+    tell("reading texts")
+    with Bank.open(bank) as opened:
+        texts = recorded(opened, split.test, plan.k)
+    questions = browser(measured, texts, megabytes)
+    tell("drawing")
+    page = build(measured, split, found, questions)
+    content = render(page).encode()
+    out.write_bytes(content)
+    return Written(path=out, size_bytes=len(content), page=page, measured=measured)

@@ -1,0 +1,89 @@
+"""`slmmux report`: a real process on real banks."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slmmux.bank.imports import import_file
+
+SLMMUX = str(Path(sys.executable).with_name("slmmux"))
+SAID = {"strong": ["1", "1", "2"], "weak": ["2", "2", "1"]}
+
+
+def run(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        [SLMMUX, "report", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        cwd=folder,
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Path:
+    rows = [
+        {"task": "t", "question_id": f"q{number}", "gold": "1", "kind": "number"}
+        | {"model": model, "answers": answers}
+        for number in range(8)
+        for model, answers in SAID.items()
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    import_file(tmp_path / "bank.db", tmp_path / "rows.jsonl")
+    return tmp_path / "bank.db"
+
+
+def test_it_writes_the_page_and_five_files_a_chart(bank: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, "--bank", bank, "--files", "charts", "--out", "page.html")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("page.html  ")
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    names = {path.stem for path in (tmp_path / "charts").iterdir()}
+    assert {"accuracy", "cost", "draws", "attribution", "agreement"} <= names
+    for name in names:
+        data = json.loads((tmp_path / "charts" / f"{name}.json").read_text())
+        with (tmp_path / "charts" / f"{name}.csv").open(newline="") as lines:
+            assert [list(row) for row in csv.DictReader(lines)] == [list(row) for row in data]
+        svg = (tmp_path / "charts" / f"{name}.svg").read_text()
+        assert svg.startswith("<svg")
+        assert "var(" not in svg
+        assert (tmp_path / "charts" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / "charts" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_holdout_measures_validation_accuracies_on_the_other_questions(
+    bank: Path, tmp_path: Path
+) -> None:
+    done = run(tmp_path, "--bank", bank, "--holdout", "0.5")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "report.html").read_text()
+    assert "the other questions (split seed 0)" in page
+    assert "<dt>questions</dt><dd>4</dd>" in page
+
+
+def test_what_cannot_be_reported_is_one_line(bank: Path, tmp_path: Path) -> None:
+    missing = run(tmp_path, "--bank", bank, "-k", "5")
+    assert missing.returncode == 2
+    assert "samples are missing for k = 5" in missing.stderr
+    nowhere = run(tmp_path, "--bank", bank, "--out", "no/such/folder/page.html")
+    assert nowhere.returncode == 4
+    assert nowhere.stderr.startswith("error: no/such/folder/page.html: No such file")
+
+
+def test_missing_packages_are_one_line_that_says_what_to_install(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['altair'] = None;"
+        "from slmmux.cli import main; sys.argv = ['slmmux', 'report', '--bank', 'x']; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: report draws charts with altair: pip install 'slmmux[report]'\n"
