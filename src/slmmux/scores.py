@@ -224,7 +224,8 @@ class Bench:
             report = partial(self._report, name) if self._report else None
             rows = replayed_rows(budget.rows, self._replays, self._seed)
             played = budget if len(rows) == budget.rows else budget.at(rows)
-            draws = exact_draws(played, self._schedule, decision.weights, report)
+            weights = None if decision.weights is None else decision.weights[rows]
+            draws = exact_draws(played, self._schedule, weights, report)
             used = _used(decision, draws, samples.at(rows), places).times(budget.rows / len(rows))
         return Score(
             method=name,
