@@ -55,7 +55,6 @@ def profile(*models: ProfileModel) -> Profile:
         k=5,
         stopping="off",
         schedule=None,
-        abstain_below=None,
         models=models,
         objective=None,
         scores=(),

@@ -38,11 +38,11 @@ class ProfileModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleScore:
+class RuleAccuracy:
     """What a rule scored on the validation questions.
 
     Attributes:
-        models: that the rule was given: the profile's, or one of them.
+        models: that the rule was given: the best subset's, or one of them.
         stderr: standard error of the accuracy, over questions.
         ci95: of the accuracy.
     """
@@ -115,7 +115,6 @@ class Profile:
         seed: of everything random in making the choice.
         k: samples from each model, at most.
         stopping, schedule: as in `[mux]`; None leaves them to the configuration.
-        abstain_below: probability under which an answer is held back; None never.
         models: in pool order, which settles ties.
         objective: None where nothing was searched.
         scores: of every rule, on the validation questions.
@@ -132,10 +131,9 @@ class Profile:
     k: int
     stopping: Stopping | None
     schedule: Schedule | None
-    abstain_below: float | None
     models: tuple[ProfileModel, ...]
     objective: Objective | None
-    scores: tuple[RuleScore, ...]
+    scores: tuple[RuleAccuracy, ...]
     data: Data
 
     @property

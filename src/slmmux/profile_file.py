@@ -9,7 +9,7 @@ from typing import Any
 from slmmux.config_files import parse_toml, read_text
 from slmmux.config_messages import Key, check, told
 from slmmux.errors import ConfigError
-from slmmux.profile import SCHEMA, Data, Objective, Profile, ProfileModel, RuleScore
+from slmmux.profile import SCHEMA, Data, Objective, Profile, ProfileModel, RuleAccuracy
 from slmmux.profile_schema import FORM, ProfileTable
 from slmmux.rules import Calibration
 from slmmux.types import Interval
@@ -68,9 +68,6 @@ def _contradictions(table: Mapping[str, Any]) -> Iterator[tuple[Key, str]]:
             what = f"is {model['correct']} of {model['samples']} samples"
             yield ("models", place, "correct"), what
     for place, score in enumerate(table.get("scores", ())):
-        if strangers := [name for name in score["models"] if name not in names]:
-            what = f"names {', '.join(strangers)}, which is none of the profile's models"
-            yield ("scores", place, "models"), what
         if score["ci95"][0] > score["ci95"][1]:
             yield ("scores", place, "ci95"), "ends before it begins; it is [low, high]"
     yield from _calibration_problems(table, names)
@@ -108,7 +105,6 @@ def _profile(source: str, table: Mapping[str, Any]) -> Profile:
         k=table["k"],
         stopping=_stopping(table.get("stopping")),
         schedule=table.get("schedule"),
-        abstain_below=table.get("abstain_below"),
         models=tuple(_model(row) for row in table["models"]),
         objective=None if objective is None else _objective(objective),
         scores=tuple(_score(row) for row in table.get("scores", ())),
@@ -138,6 +134,6 @@ def _objective(row: Mapping[str, Any]) -> Objective:
     return Objective(**{**fields, "sizes": tuple(row["sizes"])})
 
 
-def _score(row: Mapping[str, Any]) -> RuleScore:
+def _score(row: Mapping[str, Any]) -> RuleAccuracy:
     low, high = row["ci95"]
-    return RuleScore(**{**row, "models": tuple(row["models"]), "ci95": Interval(low, high)})
+    return RuleAccuracy(**{**row, "models": tuple(row["models"]), "ci95": Interval(low, high)})

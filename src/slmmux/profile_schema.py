@@ -116,7 +116,6 @@ class ProfileTable(TypedDict):
         ]
     ]
     schedule: NotRequired[Schedule]
-    abstain_below: NotRequired[_Share]
     models: Annotated[list[ModelTable], Len(1)]
     objective: NotRequired[ObjectiveTable]
     calibration: NotRequired[CalibrationTable]

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import tomlkit
 from tomlkit.items import AoT, Table
 
-from slmmux.profile import SCHEMA, Data, Objective, Profile, ProfileModel, RuleScore
+from slmmux.profile import SCHEMA, Data, Objective, Profile, ProfileModel, RuleAccuracy
 from slmmux.results import Json
 from slmmux.rules import Calibration
 from slmmux.waves import Risk
@@ -23,7 +23,6 @@ _HEAD = (
 _TOP = {
     "rule": "how the samples of all models become one answer",
     "k": "samples from each model, at most",
-    "abstain_below": "an answer less probable than this is held back",
     "seed": "of everything random in this choice",
 }
 _MODEL = {"validation_accuracy": "mean share of correct samples; settles ties"}
@@ -78,7 +77,6 @@ def _top(profile: Profile) -> Fields:
         "k": profile.k,
         "stopping": {"risk": stopping.chance} if isinstance(stopping, Risk) else stopping,
         "schedule": profile.schedule,
-        "abstain_below": profile.abstain_below,
         "seed": profile.seed,
     }
 
@@ -126,7 +124,7 @@ def _calibration(calibration: Calibration) -> Table:
     return table
 
 
-def _score(score: RuleScore) -> Fields:
+def _score(score: RuleAccuracy) -> Fields:
     return {
         "rule": score.rule,
         "models": list(score.models),

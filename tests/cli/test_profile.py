@@ -71,7 +71,6 @@ def profile_of(
         k=2,
         stopping="exact",
         schedule=None,
-        abstain_below=None,
         models=tuple(
             ProfileModel(
                 name=name,

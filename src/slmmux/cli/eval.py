@@ -94,7 +94,7 @@ def evaluate(
     over questions and McNemar's exact test on the run of samples 0..k-1.
     """
     need_analysis("eval")
-    from slmmux.cli.eval_profile import accuracy_of, notes_on, read_for
+    from slmmux.cli.eval_profile import accuracy_of, calibrated_by, notes_on, read_for
     from slmmux.cli.eval_table import show
     from slmmux.evaluate import Plan, default_k, measured_accuracy
     from slmmux.evaluate import evaluate as evaluated
@@ -118,6 +118,8 @@ def evaluate(
         by=by,
         allow_missing=allow_missing,
     )
+    if by_profile is not None:
+        chosen = calibrated_by(by_profile, chosen, table, plan.k)
     with share_done("evaluating") as report:
         evaluation = evaluated(
             table,

@@ -1,10 +1,14 @@
 """What `slmmux eval --profile` takes from a profile, and says about it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from slmmux.evaluation import Evaluation, ValidationAccuracy
+    from slmmux.methods import Method
     from slmmux.profile import Profile
     from slmmux.table import Table
 
@@ -37,9 +41,7 @@ def accuracy_of(profile: "Profile", table: "Table") -> "ValidationAccuracy":
     from slmmux.evaluation import ValidationAccuracy
 
     known = profile.accuracies
-    bare = {
-        name: name if name in known else name.rpartition("#")[0] or name for name in table.models
-    }
+    bare = _bare(profile, table)
     if strangers := [name for name in table.models if bare[name] not in known]:
         raise UsageError(
             f"--models: {profile.source} says nothing of {', '.join(strangers)}; it has "
@@ -49,14 +51,41 @@ def accuracy_of(profile: "Profile", table: "Table") -> "ValidationAccuracy":
     return ValidationAccuracy(source, {name: known[bare[name]] for name in table.models})
 
 
+def calibrated_by(
+    profile: "Profile", methods: "Mapping[str, Method]", table: "Table", k: int
+) -> "dict[str, Method]":
+    """The methods, `calibrated` by the profile where it is of these models and this k."""
+    from slmmux.methods import Calibrated
+
+    calibration, bare = profile.calibration, _bare(profile, table)
+    fits = (
+        calibration is not None
+        and calibration.k == k
+        and sorted(bare.values()) == sorted(calibration.models)
+    )
+    if calibration is None or not fits or "calibrated" not in methods:
+        return dict(methods)
+    weights = dict(zip(calibration.models, calibration.weights, strict=True))
+    ordered = replace(
+        calibration, models=table.models, weights=tuple(weights[bare[n]] for n in table.models)
+    )
+    return {**methods, "calibrated": Calibrated.fitted(ordered)}
+
+
+def _bare(profile: "Profile", table: "Table") -> dict[str, str]:
+    """The table's names → the profile's: a bank may say NAME#FINGERPRINT."""
+    known = profile.names
+    return {
+        name: name if name in known else name.rpartition("#")[0] or name for name in table.models
+    }
+
+
 def notes_on(evaluation: "Evaluation", profile: "Profile", table: "Table") -> "Evaluation":
     """The evaluation with what a reader must know of the profile."""
-    import dataclasses
-
     from slmmux.holdout import HINDSIGHT
     from slmmux.table_digest import question_digest
 
     notes = [f"the profile serves {profile.rule}, k = {profile.k}: {', '.join(profile.names)}"]
     if question_digest(table) == profile.data.question_digest:
         notes.append(f"the profile was chosen on these same questions: {HINDSIGHT}")
-    return dataclasses.replace(evaluation, notes=(*evaluation.notes, *notes))
+    return replace(evaluation, notes=(*evaluation.notes, *notes))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from slmmux.cli.search_write import CreatedOption, SizeOption, WriteOption
 from slmmux.cli.show import NARROWEST, JsonOption, at_least, console, print_json, progress
 from slmmux.cli.tables import (
     BankOption,
@@ -93,6 +94,9 @@ def search(
     seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
     run_seed: RunSeedOption = None,
     kind: KindOption = None,
+    write: WriteOption = None,
+    size: SizeOption = None,
+    created: CreatedOption = None,
     json: JsonOption = False,
 ) -> None:
     """Find the models that answer best together.
@@ -103,10 +107,12 @@ def search(
     """
     need_analysis("search")
     from slmmux.cli.search_table import show
+    from slmmux.cli.search_write import Wanted, choice_json, show_choice, write_profile
     from slmmux.search import Limits
     from slmmux.search_outcome import to_json
     from slmmux.search_run import SearchPlan, run_search
 
+    wanted = Wanted(path=write, size=size, created=created)
     plan = SearchPlan(
         sizes=sizes_in(sizes),
         weight=_weight(weight),
@@ -122,10 +128,15 @@ def search(
     table = read_table(bank, task, models, run_seed, kind)
     with progress("searching", 100) as step:
         outcome = run_search(table, plan, Limits(time_limit, _told(step)))
+    written = write_profile(wanted, bank, table, outcome)
     if json:
-        print_json(to_json(outcome))
-    else:
-        show(at_least(console(), NARROWEST), outcome)
+        told = {} if written is None else {"profile": choice_json(written)}
+        print_json(to_json(outcome) | told)
+        return
+    out = at_least(console(), NARROWEST)
+    show(out, outcome)
+    if written is not None:
+        show_choice(out, written)
 
 
 def _told(step: "Step") -> "Callable[[int, float], None]":
