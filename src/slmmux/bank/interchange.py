@@ -118,10 +118,15 @@ def row_from_json(line: bytes) -> Row:
         row = _ROW.validate_json(line)
     except ValidationError as error:
         raise ValueError(_words(error, line)) from None
-    if line.count(b":") != len(row):  # else every colon belongs to a key of its own
+    if line.count(b":") != _keys(row):  # else every colon belongs to a key of its own
         json.loads(line, object_pairs_hook=each_once)
     check_row(row)
     return row
+
+
+def _keys(row: Row) -> int:
+    """How many keys the row has, those of `metadata` and `settings` counted."""
+    return len(row) + len(row.get("metadata") or ()) + len(row.get("settings") or ())
 
 
 def each_once(fields: list[tuple[str, Json]]) -> dict[str, Json]:
