@@ -315,6 +315,8 @@ VALUES = {
         "stopping": '"off"',
         "schedule": '"draws"',
         "deadline": "9",
+        "abstain_below": "0.9",
+        "escalate_to": '"a"\nabstain_below = 0.5',
         "quorum": "2",
         "seed": "9",
     },
@@ -428,3 +430,38 @@ def test_the_sampling_table_fills_the_limits() -> None:
     assert read(ONE + "[sampling]\nrequest_timeout = 7\nmax_retry_time = 8\n").sampling == (
         dataclasses.replace(SamplingLimits(), request_timeout_s=7.0, max_retry_s=8.0)
     )
+
+
+BIGGER = """
+[mux]
+abstain_below = 0.6
+escalate_to = "big"
+
+[[models]]
+name = "a"
+model = "m"
+base_url = "http://localhost:1/v1"
+
+[[models]]
+name = "big"
+model = "m"
+base_url = "http://localhost:2/v1"
+"""
+
+
+def test_the_model_to_escalate_to_is_not_part_of_the_pool() -> None:
+    Path("slmmux.toml").write_text(BIGGER)
+    config = read_config("slmmux.toml")
+    assert [model.name for model in config.models] == ["a"]
+    assert config.bigger is not None
+    assert config.bigger.name == "big"
+    assert config.mux.abstain_below == 0.6
+
+
+def test_escalating_to_nobody_or_without_a_threshold_is_refused() -> None:
+    Path("slmmux.toml").write_text(BIGGER.replace('"big"\n\n[[', '"bigg"\n\n[[', 1))
+    with pytest.raises(ConfigError, match='there is no model "bigg"; it is one of a, big'):
+        read_config("slmmux.toml")
+    Path("slmmux.toml").write_text(BIGGER.replace("abstain_below = 0.6\n", ""))
+    with pytest.raises(ConfigError, match="needs abstain_below beside it"):
+        read_config("slmmux.toml")

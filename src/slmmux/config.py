@@ -34,6 +34,7 @@ class MuxConfig:
         stopping: `exact` never changes the selected class; `off` draws the full budget.
         schedule: fewer draws (`draws`) or fewer round trips (`waves`).
         deadline_s: seconds for a question; None waits for as long as it takes.
+        abstain_below: certainty under which an answer is held back; None never.
         quorum: models that must have an answer.
         seed: of the run; every sample's own seed follows from it (rule 7).
     """
@@ -43,6 +44,7 @@ class MuxConfig:
     stopping: Stopping = "exact"
     schedule: Schedule = "balanced"
     deadline_s: float | None = None
+    abstain_below: float | None = None
     quorum: int = 1
     seed: int = 0
 
@@ -56,11 +58,14 @@ class Config:
     Attributes:
         path: the file; None is a built-in pool, by default two small models that run embedded.
         models: in pool order.
+        bigger: who is asked instead of holding an answer back (`[mux] escalate_to`); not of the
+            pool.
         profile: the file that chooses among them, for whoever answers questions.
     """
 
     path: Path | None = None
     models: tuple[Model, ...] = DEFAULT_MODELS
+    bigger: Model | None = None
     mux: MuxConfig = field(default_factory=MuxConfig)
     sampling: SamplingLimits = field(default_factory=SamplingLimits)
     profile: Path | None = None
@@ -124,6 +129,7 @@ def _config(path: Path, document: Mapping[str, Any], problems: list[tuple[Key, s
     file = checked(FileTable, document)
     answering = checked(MuxTable, file.get("mux", {}), ("mux",))
     profile = answering.pop("profile", None)
+    escalate_to = answering.pop("escalate_to", None)
     mux = _mux(answering)
     sampling = _sampling(checked(SamplingTable, file.get("sampling", {}), ("sampling",)))
     models: list[Model] = []
@@ -131,11 +137,16 @@ def _config(path: Path, document: Mapping[str, Any], problems: list[tuple[Key, s
         at: Key = ("models", position)
         table = checked(ModelTable, data, at)
         models.append(read_model(table, path.parent, partial(_complain, problems, at)))
+    bigger = next((model for model in models if model.name == escalate_to), None)
     if "models" in file or "models" not in document:
+        if escalate_to is not None:
+            problems.extend(_escalation_problems(escalate_to, models, mux))
+        models = [model for model in models if model is not bigger]
         problems.extend(_pool_problems(models, mux))
     return Config(
         path=path,
         models=tuple(models),
+        bigger=bigger,
         mux=mux,
         sampling=sampling,
         profile=None if profile is None else path.parent / Path(profile).expanduser(),
@@ -174,3 +185,13 @@ def _pool_problems(models: Sequence[Model], mux: MuxConfig) -> Iterator[tuple[Ke
             yield ("models", places[-1], "name"), f'"{name}" is also the name of {others}'
     if mux.quorum > len(models):
         yield ("mux", "quorum"), f"asks for {mux.quorum} models, and there are {len(models)}"
+
+
+def _escalation_problems(
+    name: str, models: Sequence[Model], mux: MuxConfig
+) -> Iterator[tuple[Key, str]]:
+    if name not in {model.name for model in models}:
+        known = ", ".join(model.name for model in models)
+        yield ("mux", "escalate_to"), f'there is no model "{name}"; it is one of {known}'
+    if mux.abstain_below is None:
+        yield ("mux", "escalate_to"), "needs abstain_below beside it: how sure is sure enough"

@@ -103,6 +103,8 @@ class MuxTable(TypedDict, total=False):
     ]
     schedule: Schedule
     deadline: _Seconds
+    abstain_below: Annotated[float, Field(gt=0, le=1)]
+    escalate_to: Text
     quorum: _Count
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)]  # banks keep it in 64 bits
 

@@ -1,23 +1,23 @@
 """The line: question → prompts → samples → answers → votes → selection → result."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from slmmux.answers import resolve_kind
 from slmmux.engines.base import Pool
 from slmmux.errors import UsageError
+from slmmux.escalation import Escalate, escalated
+from slmmux.pool_rule import PoolRule
 from slmmux.prompts import question_of, render, validate
 from slmmux.results import check_quorum, cost, degraded, shown_text, total_usage
 from slmmux.rules import MUX, Rule
 from slmmux.sampling import Sampler, SamplingLimits
-from slmmux.selection import leave_open, priority, select
 from slmmux.stopping import Schedule
 from slmmux.sync import run_sync
-from slmmux.types import Kind, Question, Result, RuleName, Sample, Selection, Tally
-from slmmux.votes import outcomes_of, stream, tally
+from slmmux.types import Kind, Question, Result, RuleName
+from slmmux.votes import tally
 from slmmux.waves import Drawing, Drawn, OnSample, Plan, Stopping
-from slmmux.weighted import select as select_weighted
 
 
 class Mux:
@@ -38,6 +38,10 @@ class Mux:
         deadline_s: seconds for a question; the vote is then taken over what has arrived. At half
             of it, everything that can still matter is asked for.
         seed: of the run (rule 7).
+        abstain_below: an answer whose probability (where the rule gives none: whose confidence) is
+            not known to reach this is held back: the result says `abstained`.
+        escalate: asked instead of holding an answer back: `ask` of another Mux, say, over a bigger
+            model; anything that makes a result of a question.
         limits: concurrency, timeouts and retries, shared by all questions of this object.
 
     Raises:
@@ -55,22 +59,27 @@ class Mux:
         quorum: int = 1,
         deadline_s: float | None = None,
         seed: int = 0,
+        abstain_below: float | None = None,
+        escalate: Escalate | None = None,
         limits: SamplingLimits | None = None,
     ) -> None:
         if not 1 <= quorum <= len(pool.models):
             raise UsageError(f"quorum is {quorum}; this pool can give 1 to {len(pool.models)}")
         self.pool = pool
+        if escalate is not None and abstain_below is None:
+            raise UsageError("escalate needs abstain_below: how sure is sure enough")
         self.plan = Plan(
-            k=k, stopping=stopping, schedule=schedule, quorum=quorum, deadline_s=deadline_s
+            k=k,
+            stopping=stopping,
+            schedule=schedule,
+            quorum=quorum,
+            deadline_s=deadline_s,
+            abstain_below=abstain_below,
         )
+        self._escalate = escalate
         self.seed = seed
-        self._accuracies = {m.name: m.validation_accuracy for m in pool.models}
-        names = [m.name for m in pool.models]
         self.rule = rule if isinstance(rule, Rule) else Rule(rule)
-        self._weights = self.rule.weights(names, k)
-        self._order = priority(names, self._accuracies)
-        counted = self._order if self._weights is None else names  # what settles ties
-        self._ranked = sorted(pool.models, key=lambda m: counted.index(m.name))
+        self._votes = PoolRule(self.rule, pool.models, k, abstain_below)
         self._sampler = Sampler(pool, limits or SamplingLimits(), seed=seed)
 
     async def ask(
@@ -100,12 +109,16 @@ class Mux:
             self._sampler,
             asked,
             prompts=prompts,
-            models=self._ranked,
+            models=self._votes.streams,
             plan=self.plan,
-            weights=self._weights,
+            weights=self._votes.weights,
+            threshold=self._votes.threshold,
             on_sample=on_sample,
         ).run()
-        return self._result(asked, drawn, time.perf_counter() - began)
+        result = self._result(asked, drawn, time.perf_counter() - began)
+        if not self._votes.is_sure(result.selection):
+            result = await escalated(result, self._escalate)
+        return result
 
     def ask_sync(
         self, question: str | Question, *, kind: Kind = "auto", choices: Sequence[str] = ()
@@ -118,15 +131,16 @@ class Mux:
         return run_sync(self.ask(question, kind=kind, choices=choices))
 
     def _result(self, question: Question, drawn: Drawn, elapsed_s: float) -> Result:
-        by_model = {m.name: [s for s in drawn.samples if s.model == m.name] for m in self._ranked}
-        tallies = [tally(m.name, by_model[m.name], self.plan.k) for m in self.pool.models]
-        selection = self._selection(tallies, by_model, exact=drawn.exact)
+        models = self.pool.models
+        by_model = {m.name: [s for s in drawn.samples if s.model == m.name] for m in models}
+        tallies = [tally(m.name, by_model[m.name], self.plan.k) for m in models]
+        selection = self._votes.select(tallies, by_model, exact=drawn.exact)
         check_quorum(tallies, drawn.samples, self.plan.quorum)
         return Result(
             question=question,
             kind=question.kind,
             selection=selection,
-            text=shown_text(drawn.samples, selection, self._order),
+            text=shown_text(drawn.samples, selection, self._votes.priority),
             abstained=selection.key is None,
             exact=drawn.exact,
             stopping=str(self.plan.stopping),
@@ -138,20 +152,10 @@ class Mux:
             budget=self.plan.k * len(tallies),
             waves=drawn.waves,
             usage=total_usage(drawn.samples),
-            cost=cost(drawn.samples, self.pool.models),
+            cost=cost(drawn.samples, models),
             degraded=degraded(drawn.samples),
             elapsed_s=elapsed_s,
         )
-
-    def _selection(
-        self, tallies: Sequence[Tally], samples: Mapping[str, Sequence[Sample]], *, exact: bool
-    ) -> Selection:
-        """What the rule makes of the votes; samples by model, in the order of the streams."""
-        streams = [stream(outcomes_of(drawn), self.plan.k) for drawn in samples.values()]
-        if self._weights is not None:
-            return select_weighted(tallies, streams, self.rule, self._weights, exact=exact)
-        selection = select(tallies, self._accuracies)
-        return leave_open(selection, streams, self._order, self.plan.k) if exact else selection
 
 
 def _question(question: str | Question, kind: Kind, choices: Sequence[str]) -> Question:

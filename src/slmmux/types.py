@@ -232,12 +232,15 @@ class Result:
         kind: the answer kind that was used (`auto` resolved).
         text: the earliest sample of the winning class; when abstained, the first text of the
             model with the highest validation accuracy.
-        abstained: no sample anywhere had a readable answer.
+        abstained: no sample anywhere had a readable answer, or none is sure enough; the selection
+            is then the best guess.
         exact: the selected class is that of the full budget on the same streams.
         draws: requests for a sample that were issued, cancelled ones included.
         budget: models × k.
         waves: round trips.
         degraded: models with a failed sample, and what their endpoint said first.
+        escalated: what the pool had selected where that was not sure enough and somebody else
+            was asked; None where nobody was.
         cost: money, where every used model has prices.
     """
 
@@ -259,6 +262,7 @@ class Result:
     cost: float | None
     degraded: Mapping[str, str]
     elapsed_s: float
+    escalated: Selection | None = None
 
     @property
     def answer(self) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 from slmmux.answers import read_async, strip_reasoning
+from slmmux.certainty import Threshold
 from slmmux.engines.base import Completion, Prompt
 from slmmux.errors import UsageError
 from slmmux.risk import chance_of_change
@@ -60,6 +61,7 @@ class Plan:
     schedule: Schedule
     quorum: int
     deadline_s: float | None
+    abstain_below: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.k <= MOST_SAMPLES:
@@ -73,6 +75,11 @@ class Plan:
             raise UsageError(f"schedule is {self.schedule!r}; it can be one of {known}")
         if self.deadline_s is not None and not 0 < self.deadline_s < math.inf:
             raise UsageError(f"deadline is {self.deadline_s:g} s; it must be above 0, or None")
+        if self.abstain_below is not None and not 0 < self.abstain_below <= 1:
+            raise UsageError(
+                f"abstain_below is {self.abstain_below:g}; it is a probability, so make it above 0 "
+                "and at most 1"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +89,7 @@ class Drawn:
     Attributes:
         samples: by model in priority order, then index; failed ones included.
         draws: samples asked for, cancelled ones included.
-        exact: no open draw can change the selected class.
+        exact: no open draw can change the selected class, or whether it is sure enough.
     """
 
     samples: tuple[Sample, ...]
@@ -101,6 +108,7 @@ class Drawing:
         models: in priority order, or in pool order with weights.
         plan: when to stop.
         weights: of the models' votes, in that order; None is Algorithm 1.
+        threshold: of certainty, where an answer may be held back.
         on_sample: told of every sample as it arrives.
     """
 
@@ -113,6 +121,7 @@ class Drawing:
         models: Sequence[Model],
         plan: Plan,
         weights: Weights | None = None,
+        threshold: Threshold | None = None,
         on_sample: OnSample | None = None,
     ) -> None:
         self._sampler = sampler
@@ -121,6 +130,7 @@ class Drawing:
         self._models = models
         self._plan = plan
         self._weights = weights
+        self._threshold = threshold
         self._on_sample = on_sample
         self._samples: list[dict[int, Sample]] = [{} for _ in models]
         self._unread: list[dict[int, Sample]] = [{} for _ in models]
@@ -146,14 +156,18 @@ class Drawing:
             samples=tuple(s for row in self._samples for _, s in sorted(row.items())),
             draws=sum(self._issued),
             waves=self._waves,
-            exact=not self._late and is_decided(self._streams(), self._weights),
+            exact=not self._late and self._is_settled(self._streams()),
         )
 
     def _next_wave(self) -> tuple[int, ...]:
         plan = self._plan
         if plan.stopping == "off":
             return tuple(plan.k - issued for issued in self._issued)
-        return next_wave(self._streams(), plan.schedule, plan.quorum, self._weights)
+        streams = self._streams()
+        wave = next_wave(streams, plan.schedule, plan.quorum, self._weights)
+        if any(wave) or self._threshold is None:
+            return wave
+        return self._threshold.next_wave(streams, plan.schedule)
 
     def _enough(self) -> bool:
         """Whether the stopping rule is satisfied by what has arrived."""
@@ -161,10 +175,15 @@ class Drawing:
         if plan.stopping == "off":
             return False
         streams = self._streams()
-        settled = is_decided(streams, self._weights)
+        settled = self._is_settled(streams)
         if not settled and isinstance(plan.stopping, Risk):
             settled = chance_of_change(streams, self._weights) < plan.stopping.chance
         return settled and quorum_is_settled(streams, plan.quorum)
+
+    def _is_settled(self, streams: Sequence[Stream]) -> bool:
+        """Whether no open draw can change the class, or whether it is sure enough."""
+        decided = is_decided(streams, self._weights)
+        return decided and (self._threshold is None or self._threshold.is_settled(streams))
 
     def _streams(self) -> list[Stream]:
         return [stream(outcomes_of(row.values()), self._plan.k) for row in self._samples]

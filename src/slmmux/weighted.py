@@ -196,10 +196,11 @@ def _reason(
     else:
         said = f"it has {most}; the next answer has {has[1]}"
     if known is not None:
-        said += f"; it is right with probability {_shown(known)}"
+        said += f"; it is right with probability {shown(known)}"
     return said
 
 
-def _shown(known: Interval) -> str:
+def shown(known: Interval) -> str:
+    """`0.71`, or `0.48 to 0.99`."""
     low, high = f"{known.low:.2f}", f"{known.high:.2f}"
     return low if low == high else f"{low} to {high}"

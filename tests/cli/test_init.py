@@ -46,7 +46,8 @@ def test_the_new_file_is_the_default_pool_with_the_default_settings() -> None:
 
 def test_everything_switched_on_parses_too() -> None:
     config = parsed(switched_on(render()))
-    names = [model.name for model in config.models]
+    assert config.bigger is not None  # is asked when the others are not sure enough
+    names = [model.name for model in (*config.models, config.bigger)]
     assert len(names) == len(DEFAULT_MODELS) + len(ENTRIES)
     assert config.sampling == SamplingLimits(), "a setting that is switched off shows its default"
     assert config.mux.deadline_s == 60.0

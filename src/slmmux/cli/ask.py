@@ -7,6 +7,7 @@ import typer
 
 from slmmux.cli import NO_ANSWER
 from slmmux.cli.asking import (
+    AbstainOption,
     DeadlineOption,
     KindOption,
     ProfileOption,
@@ -16,6 +17,7 @@ from slmmux.cli.asking import (
     SeedOption,
     StoppingOption,
     configured,
+    everyone,
     kind_of,
     mux_of,
 )
@@ -52,6 +54,7 @@ def ask(
     schedule: ScheduleOption = None,
     seed: SeedOption = None,
     deadline: DeadlineOption = None,
+    abstain_below: AbstainOption = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show the winner's whole reply.")
     ] = False,
@@ -59,7 +62,8 @@ def ask(
 ) -> None:
     """Ask the pool a question; the most confident model answers.
 
-    Exit code 0: answered; 1: no sample had a readable answer; 3: every endpoint failed.
+    Exit code 0: answered; 1: no sample had a readable answer, or none is sure enough; 3: every
+    endpoint failed.
     """
     from slmmux.cli.run_async import run_async
     from slmmux.prompts import question_of, validate
@@ -78,8 +82,9 @@ def ask(
         schedule=schedule,
         seed=seed,
         deadline=deadline,
+        abstain_below=abstain_below,
     )
-    fetch_missing(settings.models)
+    fetch_missing(everyone(settings))
     result = run_async(_ask(settings, asked))
     if json:
         print_json(to_json(result))
@@ -104,6 +109,10 @@ def show(result: "Result", *, verbose: bool) -> None:
     out.print()
     if result.answer is None:
         out.print("No readable answer.", style="bold yellow")
+    elif result.abstained:
+        out.print(
+            Text.assemble("Held back  ", (_short(result.answer), "bold yellow"), " is a guess")
+        )
     else:
         out.print(Text.assemble("Answer  ", (_short(result.answer), "bold green")))
     out.print(f"Why     {result.selection.reason}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from slmmux.profile import Profile
     from slmmux.rules import Rule
     from slmmux.stopping import Schedule
-    from slmmux.types import Kind
+    from slmmux.types import Kind, Model
     from slmmux.waves import Stopping
 
 _KINDS = "auto, math, number, choice, date, yes_no, json or text"
@@ -64,6 +64,15 @@ ScheduleOption = Annotated[
         show_default=False,
     ),
 ]
+AbstainOption = Annotated[
+    float | None,
+    typer.Option(
+        "--abstain-below",
+        help="Hold back an answer that is less certain than this, between 0 and 1.",
+        metavar="CERTAINTY",
+        show_default=False,
+    ),
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Of the run.", show_default=False)]
 DeadlineOption = Annotated[
     float | None,
@@ -99,6 +108,7 @@ def configured(
     schedule: str | None,
     seed: int | None,
     deadline: float | None,
+    abstain_below: float | None,
 ) -> "Config":
     """The configuration, what the profile says over it, and the command line over both.
 
@@ -124,6 +134,7 @@ def configured(
         "schedule": None if schedule is None else _schedule_of(schedule),
         "seed": seed,
         "deadline_s": deadline,
+        "abstain_below": abstain_below,
     }
     given = {name: value for name, value in changes.items() if value is not None}
     if chosen is not None:
@@ -144,7 +155,7 @@ def profiled(config: "Config", profile: "Profile") -> "Config":
 
 def _tell_overrides(config: "Config", profile: "Profile", given: "Mapping[str, object]") -> None:
     """Say what the command line has otherwise than the profile."""
-    for name in ("k", "rule", "stopping", "schedule"):
+    for name in ("k", "rule", "stopping", "schedule", "abstain_below"):
         here, now = _plain(getattr(config.mux, name)), _plain(given.get(name))
         if name in given and now != here:
             _tell(profile, f"{name} is {now} as the command line says, not {here}")
@@ -161,20 +172,31 @@ def _tell(profile: "Profile", what: str) -> None:
     console(stderr=True).print(f"{profile.source}: {what}", style="yellow", soft_wrap=True)
 
 
+def everyone(config: "Config") -> "tuple[Model, ...]":
+    """The pool, and the bigger model where there is one."""
+    return config.models if config.bigger is None else (*config.models, config.bigger)
+
+
 @asynccontextmanager
 async def mux_of(config: "Config") -> AsyncIterator["Mux"]:
     """A Mux over the configured pool; connections and servers are closed in the end."""
     import dataclasses
 
+    from slmmux.engines.base import Pool
     from slmmux.mux import Mux
     from slmmux.pool import connect
 
     timeout_s = config.sampling.request_timeout_s
-    async with connect(config.models, request_timeout_s=timeout_s) as pool:
+    async with connect(everyone(config), request_timeout_s=timeout_s) as connected:
         settings = {
             field.name: getattr(config.mux, field.name) for field in dataclasses.fields(config.mux)
         }
-        yield Mux(pool, **settings, limits=config.sampling)
+        pool = Pool(config.models, connected.engines)
+        escalate = None
+        if config.bigger is not None:
+            bigger = Pool((config.bigger,), connected.engines)
+            escalate = Mux(bigger, k=1, seed=config.mux.seed, limits=config.sampling).ask
+        yield Mux(pool, **settings, escalate=escalate, limits=config.sampling)
 
 
 def _stopping_of(word: str) -> "Stopping":

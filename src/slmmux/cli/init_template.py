@@ -35,6 +35,9 @@ schedule = "balanced"    # "draws": fewest samples; "waves": fewest round trips
 quorum = 1               # models that must have an answer
 seed = 0
 #deadline = 60.0         # seconds for a question
+#profile = "profile.toml" # what `slmmux search --write` chose: models, k and the rule
+#abstain_below = 0.6     # hold back answers that are less sure than this
+#escalate_to = "gpt-4.1-nano"  # and ask this model then, which is not of the pool otherwise
 
 [sampling]
 #max_concurrency = 64    # requests at once, to all endpoints together

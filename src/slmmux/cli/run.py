@@ -7,6 +7,7 @@ import typer
 
 from slmmux.cli import NO_ANSWER, UPSTREAMS_FAILED
 from slmmux.cli.asking import (
+    AbstainOption,
     DeadlineOption,
     KindOption,
     ProfileOption,
@@ -16,6 +17,7 @@ from slmmux.cli.asking import (
     SeedOption,
     StoppingOption,
     configured,
+    everyone,
     kind_of,
     mux_of,
 )
@@ -57,6 +59,7 @@ def run(
     schedule: ScheduleOption = None,
     seed: SeedOption = None,
     deadline: DeadlineOption = None,
+    abstain_below: AbstainOption = None,
 ) -> None:
     """Answer a file of questions; one JSON result a line.
 
@@ -79,13 +82,14 @@ def run(
         schedule=schedule,
         seed=seed,
         deadline=deadline,
+        abstain_below=abstain_below,
     )
     counts = _Counts()
     with AnswerFile(out, _shaping(settings)) as answers:
         missing = answers.missing(asked)
         skipped = len(asked) - len(missing)
         if missing:
-            fetch_missing(settings.models)
+            fetch_missing(everyone(settings))
             with progress("answering", len(asked)) as step:
                 step("", skipped)
                 run_async(_answer_all(settings, missing, answers, counts, step))
@@ -162,7 +166,9 @@ def _shaping(config: "Config") -> "dict[str, Json]":
         "stopping": str(config.mux.stopping),
         "quorum": config.mux.quorum,
         "deadline": config.mux.deadline_s,
-        "models": {model.name: fingerprint_of(settings_of(model)) for model in config.models},
+        "abstain_below": config.mux.abstain_below,
+        "escalate_to": None if config.bigger is None else config.bigger.name,
+        "models": {model.name: fingerprint_of(settings_of(model)) for model in everyone(config)},
         "priority": list(priority(names, accuracies)),
     }
 
@@ -181,7 +187,7 @@ def _plain_rule(rule: "Rule | RuleName") -> "Json":
 def _report(counts: _Counts, skipped: int, out: Path) -> None:
     parts = [f"{counts.answered} answered"]
     for count, what in (
-        (counts.abstained, "without a readable answer"),
+        (counts.abstained, "without an answer that can be given"),
         (counts.failed, "failed (run again to retry them)"),
         (skipped, "answered before"),
     ):

@@ -39,7 +39,8 @@ async def ask(
         on_sample: told of every sample.
 
     Raises:
-        UsageError: an unknown method, one that cannot answer live, or a Mux that stops early.
+        UsageError: an unknown method, one that cannot answer live, or a Mux that stops early or
+            holds answers back.
         QuestionError, QuorumError: as `Mux.ask`.
     """
     deciding = METHODS.get(method)
@@ -51,6 +52,8 @@ async def ask(
         raise UsageError(
             f"method {method} decides from the full budget; make the Mux with stopping off"
         )
+    if mux.plan.abstain_below is not None:
+        raise UsageError(f"method {method} holds nothing back; make the Mux without abstain_below")
     result = await mux.ask(question, kind=kind, choices=choices, on_sample=on_sample)
     accuracies = {m.name: m.validation_accuracy for m in mux.pool.models}
     keys, budget = _one_row(result, accuracies)
