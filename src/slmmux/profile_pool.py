@@ -56,7 +56,6 @@ def apply_profile(profile: Profile, config: Config) -> Applied:
         "rule": profile.voting,
         "stopping": profile.stopping,
         "schedule": profile.schedule,
-        "abstain_below": profile.abstain_below,
     }
     given = {name: value for name, value in changes.items() if value is not None}
     mux = dataclasses.replace(config.mux, **given)  # type: ignore[arg-type]
