@@ -51,6 +51,8 @@ class Plan:
         schedule: of exact stopping, whose draws are counted on the run of samples 0..k-1.
         replays: questions on which the draws of exact stopping are counted, seeded, to stand for
             all; None counts them on every question.
+        in_full: methods whose draws are counted in full, since counting them with exact stopping
+            takes too long.
         compared: methods to compare with the best single model and pooled vote; None means all.
     """
 
@@ -61,6 +63,7 @@ class Plan:
     allow_missing: bool = False
     schedule: Schedule = MuxConfig().schedule
     replays: int | None = None
+    in_full: frozenset[str] = frozenset()
     compared: frozenset[str] | None = None
 
 
@@ -104,6 +107,7 @@ def evaluate(
         seed=plan.seed,
         schedule=plan.schedule,
         replays=plan.replays,
+        in_full=plan.in_full,
         report=report,
     )
     baselines = {name: METHODS[name]() for name in _BASELINES}

@@ -108,6 +108,7 @@ class Bench:
         seed: of the subsets.
         schedule: of exact stopping.
         replays: questions on which its draws are counted, to stand for all; None is all of them.
+        in_full: methods whose draws are counted in full.
         report: told whose draws under exact stopping are being counted, and the share done.
     """
 
@@ -121,11 +122,13 @@ class Bench:
         seed: int,
         schedule: Schedule,
         replays: int | None = None,
+        in_full: frozenset[str] = frozenset(),
         report: Report | None = None,
     ) -> None:
         self._table = table
         self._report = report
         self._replays = replays
+        self._in_full = in_full
         self._accuracies = accuracies
         self._k = k
         self._trials = trials
@@ -220,7 +223,7 @@ class Bench:
         places = [budget.models.index(model) for model in decision.models]
         full = _used(decision, decision.draws, samples, places)
         used = full
-        if decision.stops_early:
+        if decision.stops_early and name not in self._in_full:
             report = partial(self._report, name) if self._report else None
             rows = replayed_rows(budget.rows, self._replays, self._seed)
             played = budget if len(rows) == budget.rows else budget.at(rows)

@@ -256,3 +256,27 @@ def test_the_summary_is_two_sentences_with_an_interval(report: Written) -> None:
     assert summary.startswith("SLM-MUX answers 0.0% of 3 questions correctly")
     assert "best in hindsight" in summary
     assert "95% interval" in summary
+
+
+def test_sets_and_curves_are_those_of_search_and_scale(report: Written) -> None:
+    """By hand: strong is right on one question of three, in 2 of 3 samples; weak never."""
+    by_name = {chart.name: chart for chart in charts(report.page)}
+    best = {(row["models"], row["line"]): row for row in by_name["sizes"].rows}
+    assert best[1, "union accuracy"]["set"] == "strong"
+    assert best[1, "union accuracy"]["value"] == best[3, "union accuracy"]["value"] == 1 / 3
+    parts = {(row["models"], row["line"]): row["value"] for row in by_name["objective"].rows}
+    assert parts[2, "contradiction"] == 0  # strong and silent; weak would contradict
+    assert parts[3, "contradiction"] == 1 / 3
+    assert parts[3, "objective"] == 0
+    pairs = {(r["number"], r["other_number"]): r for r in by_name["pairs-contradiction"].rows}
+    assert (pairs[1, 2]["contradiction"], pairs[1, 3]["contradiction"]) == (1 / 3, 0)
+    strong = [r["accuracy"] for r in by_name["samples"].rows if r["line"] == "strong"]
+    assert strong == pytest.approx([2 / 9, 2 / 9, 1 / 3])
+    assert "best in hindsight" in by_name["sizes"].notes[0]
+
+
+def test_stated_confidence_is_held_against_what_was_right(report: Written) -> None:
+    rows_ = next(chart for chart in charts(report.page) if chart.name == "reliability").rows
+    votes = [row for row in rows_ if row["line"] == "SLM-MUX's votes ÷ k"]
+    assert [(row["said"], row["right"], row["share"]) for row in votes] == [(1.0, 0.0, 1.0)]
+    assert any(row["line"] == "calibrated probability" for row in rows_)

@@ -12,13 +12,14 @@ from slmmux.report.theme import MUTED, SERIES
 NAMES = {
     "mux": "SLM-MUX",
     "pooled_vote": "pooled vote",
+    "calibrated": "calibrated vote",
     "self_consistency": "self-consistency",
     "single": "one sample",
     "oracle": "oracle (ceiling)",
 }
 ONE_MODEL = ("self_consistency", "single")
-_COLOURS = (*SERIES[:4], SERIES[6])
-_SHAPES = ("diamond", "square", "circle", "triangle-up", "cross")
+_COLOURS = (*SERIES[:2], SERIES[4], *SERIES[2:4], SERIES[6])
+_SHAPES = ("diamond", "square", "triangle-down", "circle", "triangle-up", "cross")
 _MODELS_SHOWN = 12
 _LINE = 30  # pixels
 _TOLD = (
@@ -105,10 +106,14 @@ def against_cost(measured: Measured) -> Chart:
         "joins the ways that nothing cheaper beats.",
         rows=tuple(rows),
         spec=spec_of(alt.layer(front, points)),
-        notes=(
-            "SLM-MUX is counted with exact stopping: only draws that can still change the answer.",
-        ),
+        notes=(_counted(measured),),
     )
+
+
+def _counted(measured: Measured) -> str:
+    if measured.plan.in_full:
+        return "SLM-MUX is counted with exact stopping, everything else with its full budget."
+    return "SLM-MUX and the two votes are counted with exact stopping, which changes no answer."
 
 
 _MEASURES = ("samples", "tokens", "money")

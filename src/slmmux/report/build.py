@@ -1,7 +1,7 @@
 """Everything measured → the page's sections."""
 
 from slmmux.holdout import Split
-from slmmux.report import accuracy, curves, models, subsets, words
+from slmmux.report import accuracy, curves, models, subsets, trust, words
 from slmmux.report.chart import Chart
 from slmmux.report.measured import Measured
 from slmmux.report.page import Page, Section
@@ -51,7 +51,11 @@ def sections(measured: Measured, split: Split, found: subsets.Found | None) -> t
         Section(
             name="how-good",
             title="How good is it?",
-            charts=(accuracy.by_method(measured), accuracy.against_cost(measured)),
+            charts=(
+                accuracy.by_method(measured),
+                accuracy.against_cost(measured),
+                trust.diagram(measured),
+            ),
         ),
         Section(
             name="samples",

@@ -72,7 +72,12 @@ def told(*columns: tuple[str, str, str]) -> list[alt.Tooltip]:
 
 
 def heat_map(
-    *, models: int, value: str, title: str, tooltip: Sequence[tuple[str, str, str]]
+    *,
+    models: int,
+    value: str,
+    title: str,
+    tooltip: Sequence[tuple[str, str, str]],
+    how: str = ".0%",
 ) -> dict[str, Any]:
     """Squares of `number` × `other_number`, models named beside and numbered below.
 
@@ -81,6 +86,7 @@ def heat_map(
         value: the field that a square shows, a share.
         title: of the colours.
         tooltip: as for `told`.
+        how: shares are written.
     """
     step = 26 if models <= _ROOMY else 16
     base = alt.Chart(data(), height=step * models).encode(
@@ -97,7 +103,7 @@ def heat_map(
             f"{value}:Q",
             title=title,
             scale=alt.Scale(scheme="cividis"),
-            legend=alt.Legend(format=".0%", gradientLength=160),
+            legend=alt.Legend(format=how, gradientLength=160, tickCount=3),
         )
     )
     layers: list[alt.Chart] = [squares]
@@ -108,7 +114,7 @@ def heat_map(
             base.transform_filter(f"datum.{value} !== null")
             .mark_text(fontSize=11)
             .encode(
-                text=alt.Text(f"{value}:Q", format=".0%"),
+                text=alt.Text(f"{value}:Q", format=how),
                 color=alt.condition(middle, alt.value("#000"), alt.value("#fff")),
             )
         )

@@ -135,7 +135,7 @@ def draws_saved(measured: Measured) -> Chart:
                 title=f"samples drawn for a question (full budget: {full})",
                 axis=alt.Axis(labelAngle=0, labelOverlap="greedy"),
             ),
-            y=alt.Y("questions:Q", title="questions"),
+            y=alt.Y("questions:Q", title="questions", scale=alt.Scale(nice=True)),
             tooltip=told(
                 ("samples:O", "samples drawn", ""),
                 ("questions:Q", "questions", ","),

@@ -19,6 +19,7 @@ from slmmux.search_accuracy import Expected, expected
 from slmmux.search_outcome import SearchOutcome
 from slmmux.search_run import SearchPlan, run_search
 from slmmux.search_sets import SearchSets, correctness, search_sets
+from slmmux.table import guess_notes
 
 _LARGEST = 5  # models in a set
 _FRONT_SUBSETS = 20_000  # that the front is searched among
@@ -34,12 +35,14 @@ class Found:
         outcome: of the validation questions.
         sets, votes: of the reported ones.
         hindsight: they are the same.
+        known: notes that stand elsewhere on the page.
     """
 
     outcome: SearchOutcome
     sets: SearchSets
     votes: Expected
     hindsight: bool
+    known: tuple[str, ...]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -49,7 +52,8 @@ class Found:
             if self.hindsight
             else "Sets are chosen on the validation questions and measured on the reported ones."
         )
-        return (chosen, *(f"{note[0].upper()}{note[1:]}." for note in self.outcome.notes))
+        notes = [note for note in self.outcome.notes if note not in self.known]
+        return (chosen, *(f"{note[0].upper()}{note[1:]}." for note in notes))
 
 
 def find(split: Split, plan: Plan, report: Callable[[int, float], None]) -> Found:
@@ -78,7 +82,7 @@ def find(split: Split, plan: Plan, report: Callable[[int, float], None]) -> Foun
     )
     sets = search_sets(split.test, plan.k, correctness("mode"), count_single_samples=single)
     votes = expected(split.test, plan.k, outcome.accuracy.by_model)
-    return Found(outcome, sets, votes, split.hindsight)
+    return Found(outcome, sets, votes, split.hindsight, tuple(guess_notes(split.test)))
 
 
 def by_size(found: Found) -> tuple[Chart, Chart]:
@@ -192,7 +196,11 @@ def pairs(found: Found) -> tuple[Chart, Chart]:
             "in the same way while the other is right: less is better.",
             rows=tuple(rows),
             spec=heat_map(
-                models=len(models), value="contradiction", title="contradiction", tooltip=tooltip
+                models=len(models),
+                value="contradiction",
+                title="contradiction",
+                tooltip=tooltip,
+                how=".1%",
             ),
             notes=(note,),
         ),
@@ -217,8 +225,8 @@ def front(found: Found) -> Chart:
     """The sets of models that nothing cheaper beats."""
     name, title = "front", "Sets of models worth their cost"
     caption = (
-        "Every mark is a set of models that no other set beats at its price; where the line is "
-        "flat, more models cost more and bring little."
+        "Every mark is a set of models that no other set beats at its price in samples, tokens "
+        "or money; where the line is flat, more models cost more and bring little."
     )
     known = found.outcome.front
     if known is None:
@@ -239,7 +247,11 @@ def front(found: Found) -> Chart:
         for point in known.points
     ]
     base = alt.Chart(data(), height=280).encode(
-        x=alt.X("samples:Q", title="samples of a question (full budget)"),
+        x=alt.X(
+            "samples:Q",
+            title="samples of a question (full budget)",
+            scale=alt.Scale(zero=True, nice=True),
+        ),
         y=alt.Y("accuracy:Q", axis=percent("accuracy of SLM-MUX"), scale=alt.Scale(zero=False)),
     )
     points = base.mark_point(filled=True, size=110, opacity=0.9, color=SERIES[0]).encode(

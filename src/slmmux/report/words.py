@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 from slmmux._version import __version__
-from slmmux.evaluation import Comparison, Entry
+from slmmux.evaluation import EVALUATED, Comparison, Entry
 from slmmux.holdout import HINDSIGHT
 from slmmux.report.accuracy import NAMES
 from slmmux.report.measured import Measured
@@ -70,6 +70,8 @@ def facts(measured: Measured) -> list[tuple[str, str]]:
         ("data", f"hash {digest(table)[:16]}"),
         ("written by", f"slmmux {__version__}"),
     ]
+    if measured.crossed is not None and evaluation.accuracy.source == EVALUATED:
+        found.append(("calibrated vote", "weights for each question are fitted on other ones"))
     return found + [("note", note) for note in evaluation.notes]
 
 

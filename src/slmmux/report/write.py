@@ -56,7 +56,8 @@ def write_report(
     """
     tell("evaluating")
     accuracy = None if split.hindsight else measured_accuracy(split.validation, split.source)
-    measured = measure(split.test, plan, accuracy)
+    validation = None if split.hindsight else split.validation
+    measured = measure(split.test, plan, accuracy, validation)
     found = None
     if len(split.test.models) > 1:
         found = find(split, plan, lambda size, share: tell(f"sets of {size}: {share:.0%}"))
