@@ -333,13 +333,14 @@ async def test_a_deadline_that_nobody_meets_says_so() -> None:
 
 
 async def test_a_reply_still_being_read_at_the_deadline_is_not_called_missing() -> None:
-    hostile = FaultEndpoint(text=r"\boxed{7^{7^{7^{7}}}}")
+    slow = r"\boxed{(a+b+c+d+e)^{12}(f+g+h+k+m)^{12}}"
+    hostile = FaultEndpoint(text=slow)
     async with hostile as endpoint, connect([model("a", endpoint)]) as pool:
         result = await Mux(pool, k=1, deadline_s=0.4).ask(ASKED, kind="math")
     (sample,) = result.samples
     words = "its reply came, and was still being read at the question's deadline of 0.4 s"
     assert sample.error == words
-    assert (sample.text, sample.answer) == (r"\boxed{7^{7^{7^{7}}}}", None)
+    assert (sample.text, sample.answer) == (slow, None)
     assert sample.usage == Usage(10, 6)
     assert result.abstained
 
