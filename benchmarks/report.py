@@ -9,6 +9,7 @@ command takes by itself; with k = 9 every recorded reply is in the page.
 import json
 import os
 import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -52,13 +53,19 @@ def rows(rng: random.Random) -> list[dict[str, object]]:
     return found
 
 
-def written(bank: Path, k: int) -> tuple[float, Path]:
-    """Seconds that the command takes, and its page."""
+def cpu() -> float:
+    """CPU seconds of the processes that we waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def written(bank: Path, k: int) -> tuple[float, float, Path]:
+    """Seconds that the command takes, CPU seconds, and its page."""
     page = bank.with_name(f"report-{k}.html")
     command = [str(Path(sys.executable).with_name("slmmux")), "report", "--bank", str(bank)]
-    began = time.perf_counter()
+    began, before = time.perf_counter(), cpu()
     subprocess.run([*command, "-k", str(k), "--out", str(page)], check=True, capture_output=True)
-    return time.perf_counter() - began, page
+    return time.perf_counter() - began, cpu() - before, page
 
 
 def first_chart(page: Path) -> float | None:
@@ -90,13 +97,15 @@ def main() -> None:
         print(f"{QUESTIONS} questions, {len(SKILLS)} models, {SAMPLES} samples")
         for k in (3, SAMPLES):
             runs = [written(bank, k) for _ in range(3)]
-            page = runs[0][1]
-            seconds = statistics.median(taken for taken, _ in runs)
+            page = runs[0][2]
+            seconds = statistics.median(taken for taken, _, _ in runs)
+            busy = statistics.median(used for _, used, _ in runs)
             charts = [first_chart(page) for _ in range(3)]
             seen = [taken for taken in charts if taken is not None]
             shown = f"{statistics.median(seen):.2f} s" if seen else "no Chromium or playwright"
+            size = page.stat().st_size / 1e6
             print(
-                f"k = {k}: written in {seconds:.2f} s, {page.stat().st_size / 1e6:.1f} MB, "
+                f"k = {k}: written in {seconds:.2f} s ({busy:.2f} s of CPU), {size:.1f} MB, "
                 f"first chart {shown}"
             )
 

@@ -71,16 +71,14 @@ def report(
     """
     need_report()
     from slmmux.evaluate import Plan, default_k
-    from slmmux.report.write import write_report
+    from slmmux.report.write import STEPS, write_report
 
     _see_that_it_can_be_written(out)
     table = read_table(bank, task, models, run_seed, kind)
     split = read_split(table, validation_bank, holdout, split_seed, run_seed=run_seed, kind=kind)
     plan = Plan(k=default_k(split.test) if k is None else k, seed=seed, allow_missing=allow_missing)
-    with progress("report", 0) as step:
-        written = write_report(
-            bank, split, plan, out, megabytes=text_megabytes, tell=lambda what: step(what, 0)
-        )
+    with progress("report", STEPS) as step:
+        written = write_report(bank, split, plan, out, megabytes=text_megabytes, tell=step)
     console().print(f"{out}  {written.size_bytes / 1e6:.1f} MB", soft_wrap=True)
     if files is not None:
         _write_files(written.page, files)

@@ -46,7 +46,12 @@ def sections(measured: Measured, split: Split, found: subsets.Found | None) -> t
     """All charts, under the questions that they answer."""
     together: tuple[Chart, ...] = ()
     if found is not None:
-        together = (*subsets.by_size(found), *subsets.pairs(found), subsets.front(found))
+        together = (
+            models.agreement(measured),
+            *subsets.by_size(found),
+            *subsets.pairs(found),
+            subsets.front(found),
+        )
     return (
         Section(
             name="how-good",
@@ -65,7 +70,7 @@ def sections(measured: Measured, split: Split, found: subsets.Found | None) -> t
         Section(
             name="models",
             title="Which models?",
-            charts=(models.attribution(measured), models.agreement(measured), *together),
+            charts=(models.attribution(measured), *together),
         ),
     )
 

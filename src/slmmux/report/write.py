@@ -14,6 +14,8 @@ from slmmux.report.questions import TEXT_MEGABYTES, browser
 from slmmux.report.recorded import recorded
 from slmmux.report.subsets import find
 
+STEPS = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
@@ -39,7 +41,7 @@ def write_report(
     out: Path,
     *,
     megabytes: float = TEXT_MEGABYTES,
-    tell: Callable[[str], None] = lambda _: None,
+    tell: Callable[[str, int], None] = lambda _, __: None,
 ) -> Written:
     """Evaluate, draw, and write the page; a file that is there is replaced.
 
@@ -49,23 +51,23 @@ def write_report(
         plan: of the evaluation.
         out: the file.
         megabytes: room for sample texts in the page.
-        tell: told what is being done.
+        tell: told what is being done, and by how many of `STEPS` that is further.
 
     Raises:
         UsageError: the samples do not suffice for the plan.
     """
-    tell("evaluating")
+    tell("evaluating", 1)
     accuracy = None if split.hindsight else measured_accuracy(split.validation, split.source)
     validation = None if split.hindsight else split.validation
     measured = measure(split.test, plan, accuracy, validation)
     found = None
     if len(split.test.models) > 1:
-        found = find(split, plan, lambda size, share: tell(f"sets of {size}: {share:.0%}"))
-    tell("reading texts")
+        found = find(split, plan, lambda size, share: tell(f"sets of {size}: {share:.0%}", 0))
+    tell("reading texts", 1)
     with Bank.open(bank) as opened:
         texts = recorded(opened, split.test, plan.k)
     questions = browser(measured, texts, megabytes)
-    tell("drawing")
+    tell("drawing", 1)
     page = build(measured, split, found, questions)
     content = render(page).encode()
     out.write_bytes(content)
