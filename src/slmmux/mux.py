@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from slmmux.answers import resolve_kind
+from slmmux.conversations import as_asked, put
 from slmmux.engines.base import Pool
 from slmmux.errors import UsageError
 from slmmux.escalation import Escalate, escalated
 from slmmux.pool_rule import PoolRule
-from slmmux.prompts import question_of, render, validate
+from slmmux.prompts import question_of, validate
 from slmmux.results import check_quorum, cost, degraded, shown_text, total_usage
 from slmmux.rules import MUX, Rule
-from slmmux.sampling import Sampler, SamplingLimits
+from slmmux.sampling import Read, Sampler, SamplingLimits
 from slmmux.stopping import Schedule
 from slmmux.sync import run_sync
 from slmmux.types import Kind, Question, Result, RuleName
@@ -43,6 +44,7 @@ class Mux:
         escalate: asked instead of holding an answer back: `ask` of another Mux, say, over a bigger
             model; anything that makes a result of a question.
         limits: concurrency, timeouts and retries, shared by all questions of this object.
+        sampler: instead of seed and limits: one that other objects draw with too.
 
     Raises:
         UsageError: an argument out of range.
@@ -62,6 +64,7 @@ class Mux:
         abstain_below: float | None = None,
         escalate: Escalate | None = None,
         limits: SamplingLimits | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
         if not 1 <= quorum <= len(pool.models):
             raise UsageError(f"quorum is {quorum}; this pool can give 1 to {len(pool.models)}")
@@ -77,10 +80,10 @@ class Mux:
             abstain_below=abstain_below,
         )
         self._escalate = escalate
-        self.seed = seed
         self.rule = rule if isinstance(rule, Rule) else Rule(rule)
         self._votes = PoolRule(self.rule, pool.models, k, abstain_below)
-        self._sampler = Sampler(pool, limits or SamplingLimits(), seed=seed)
+        self.order = self._votes.priority
+        self._sampler = sampler or Sampler(pool, limits or SamplingLimits(), seed=seed)
 
     async def ask(
         self,
@@ -89,14 +92,17 @@ class Mux:
         kind: Kind = "auto",
         choices: Sequence[str] = (),
         on_sample: OnSample | None = None,
+        read: Read | None = None,
     ) -> Result:
         """Answer one question.
 
         Args:
-            question: text, or a `Question` whose own kind and choices then count.
+            question: text, or a `Question` (also a `Conversation`) whose own kind and choices
+                then count.
             kind: how answers are read; `auto` is resolved by `answers.resolve_kind`.
             choices: option texts in order, for kind `choice`.
             on_sample: told of every sample as it arrives.
+            read: gets the answer out of a completion; by default as the kind says.
 
         Raises:
             QuestionError: the question cannot be asked.
@@ -104,16 +110,17 @@ class Mux:
         """
         began = time.perf_counter()
         asked = _question(question, kind, choices)
-        prompts = {m.name: render(asked, m) for m in self.pool.models}
+        prompts = {m.name: put(asked, m) for m in self.pool.models}
         drawn = await Drawing(
             self._sampler,
             asked,
             prompts=prompts,
-            models=self._votes.streams,
+            models=[as_asked(m, asked) for m in self._votes.streams],
             plan=self.plan,
             weights=self._votes.weights,
             threshold=self._votes.threshold,
             on_sample=on_sample,
+            read=read,
         ).run()
         result = self._result(asked, drawn, time.perf_counter() - began)
         if not self._votes.is_sure(result.selection):
@@ -140,14 +147,14 @@ class Mux:
             question=question,
             kind=question.kind,
             selection=selection,
-            text=shown_text(drawn.samples, selection, self._votes.priority),
+            text=shown_text(drawn.samples, selection, self.order),
             abstained=selection.key is None,
             exact=drawn.exact,
             stopping=str(self.plan.stopping),
             tallies=tuple(tallies),
             samples=drawn.samples,
             k=self.plan.k,
-            seed=self.seed,
+            seed=self._sampler.seed,
             draws=drawn.draws,
             budget=self.plan.k * len(tallies),
             waves=drawn.waves,

@@ -21,9 +21,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from slmmux.engines.base import Message, Prompt
+from slmmux.engines.base import Prompt
 from slmmux.errors import QuestionError
-from slmmux.types import Kind, Model, PromptStyle, Question
+from slmmux.types import Conversation, Kind, Message, Model, PromptStyle, Question
 
 LETTERS = "ABCDEFGHIJ"
 
@@ -40,13 +40,12 @@ INSTRUCTIONS: dict[Kind, str] = {
 
 def render(question: Question, model: Model) -> Prompt:
     """The prompt that puts this question, its kind resolved, to this model."""
-    body = _body(question, model.prompt)
     style = model.prompt
+    body = "\n\n".join([question.text.strip(), *below(question, style)])
     if model.api == "completions":
-        return Prompt(text=_completion(body, style), stop=style.stop or _stops(style))
+        return Prompt(text=_completion(body, style), stop=style.stop or stops(style))
     turns = [Message("system", style.system)] if style.system else []
-    for example in style.examples:
-        turns += [Message("user", example.question), Message("assistant", example.answer)]
+    turns += example_turns(style)
     return Prompt(messages=(*turns, Message("user", body)), stop=style.stop)
 
 
@@ -63,7 +62,8 @@ def validate(question: Question) -> None:
     Raises:
         QuestionError: an empty question, a choice question without usable options.
     """
-    if not question.text.strip():
+    said = question.messages if isinstance(question, Conversation) else ()
+    if not question.text.strip() and not any(m.raw or m.content.strip() for m in said):
         raise QuestionError("the question is empty; ask something")
     options = question.choices
     if any("\ud800" <= c <= "\udfff" for text in (question.text, *options) for c in text):
@@ -78,8 +78,9 @@ def validate(question: Question) -> None:
         raise QuestionError("two choices are the same; every choice needs its own text")
 
 
-def _body(question: Question, style: PromptStyle) -> str:
-    lines = [question.text.strip()]
+def below(question: Question, style: PromptStyle) -> list[str]:
+    """What stands below a question, its kind resolved: its options, and how to write the answer."""
+    lines = []
     if question.choices:
         options = zip(LETTERS, question.choices, strict=False)
         lines.append("\n".join(f"{letter}) {option}" for letter, option in options))
@@ -88,16 +89,31 @@ def _body(question: Question, style: PromptStyle) -> str:
         instruction = "" if style.examples else INSTRUCTIONS.get(question.kind, "")
     if instruction:
         lines.append(instruction)
-    return "\n\n".join(lines)
+    return lines
 
 
 def _completion(body: str, style: PromptStyle) -> str:
     parts = [style.system] if style.system else []
-    parts += [f"Question: {e.question}\nAnswer: {e.answer}" for e in style.examples]
+    parts += solved(style)
     parts.append(f"Question: {body}\nAnswer:")
     return "\n\n".join(parts)
 
 
-def _stops(style: PromptStyle) -> tuple[str, ...]:
+def example_turns(style: PromptStyle) -> list[Message]:
+    """Each example as a question and an answer."""
+    return [
+        turn
+        for example in style.examples
+        for turn in (Message("user", example.question), Message("assistant", example.answer))
+    ]
+
+
+def solved(style: PromptStyle) -> list[str]:
+    """Each example as a paragraph of a text."""
+    return [f"Question: {e.question}\nAnswer: {e.answer}" for e in style.examples]
+
+
+def stops(style: PromptStyle) -> tuple[str, ...]:
+    """What ends a base model's reply: the line's end, or the beginning of a next question."""
     one_line = style.examples and all("\n" not in e.answer for e in style.examples)
     return ("\n",) if one_line else ("\nQuestion:",)

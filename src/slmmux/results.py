@@ -88,7 +88,13 @@ def _told_by(model: str, reason: str) -> str:
 
 
 def shown_text(samples: Sequence[Sample], selection: Selection, order: Sequence[str]) -> str | None:
-    """The text to show: the winning class's earliest sample, else anything the best model said.
+    """The text to show: that of the sample that `shown` finds."""
+    sample = shown(samples, selection, order)
+    return None if sample is None else sample.text
+
+
+def shown(samples: Sequence[Sample], selection: Selection, order: Sequence[str]) -> Sample | None:
+    """What to show: the winning class's earliest sample, else anything the best model said.
 
     Args:
         samples: all samples of the question.
@@ -102,4 +108,4 @@ def shown_text(samples: Sequence[Sample], selection: Selection, order: Sequence[
     if selection.key is not None:
         ranked = [s for s in ranked if s.answer is not None and s.answer.key == selection.key]
         ranked.sort(key=lambda s: s.model != selection.decided_by)
-    return ranked[0].text if ranked else None
+    return ranked[0] if ranked else None

@@ -5,11 +5,13 @@ waits to try again. A request that fails for good becomes samples with an error 
 """
 
 import asyncio
+import copy
 import hashlib
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
@@ -115,11 +117,27 @@ class Sampler:
                 )
         self._pool = pool
         self._limits = limits
-        self._seed = seed
+        self.seed = seed
         self._jitter = random.Random(seed)  # noqa: S311 - spreads waits, guards nothing
         self._gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Gate]] = (
             WeakKeyDictionary()
         )
+
+    def with_seed(self, seed: int) -> "Sampler":
+        """This sampler, with the same places in its endpoints, for a run of another seed."""
+        other = copy.copy(self)
+        other.seed = seed
+        return other
+
+    @asynccontextmanager
+    async def place(self, model: Model) -> AsyncIterator[None]:
+        """A place in the model's endpoint and among all requests.
+
+        The endpoint's place first: who waits for a busy endpoint holds up nobody else.
+        """
+        everywhere, endpoint = self._gates_of(self._pool.engines[model.name].endpoint)
+        async with endpoint, everywhere:
+            yield
 
     def runs(self, model: Model, indices: range, *, ordered: bool) -> Iterator[range]:
         """Split consecutive sample indices into requests.
@@ -135,7 +153,7 @@ class Sampler:
 
     def seed_of(self, question_id: str, model: Model, index: int) -> int:
         """The seed that this sample of the stream asks for (rule 7)."""
-        return (stream_seed(self._seed, question_id, model.name) + index) % _SEEDS
+        return (stream_seed(self.seed, question_id, model.name) + index) % _SEEDS
 
     async def draw(
         self,
@@ -178,6 +196,7 @@ class Sampler:
                 seed=(seed + offset) % _SEEDS,
                 seed_honoured=completion.seed_honoured,
                 latency_s=latency_s,
+                tool_calls=completion.tool_calls,
             )
             for offset, (index, completion) in enumerate(zip(indices, completions, strict=False))
         ]
@@ -207,15 +226,13 @@ class Sampler:
 
     async def _try(self, request: Request) -> Sequence[Completion]:
         engine = self._pool.engines[request.model.name]
-        everywhere, endpoint = self._gates_of(engine.endpoint)
-        # The endpoint's place first: who waits for a busy endpoint holds up nobody else.
-        async with endpoint, everywhere:
+        async with self.place(request.model):
             try:
                 async with asyncio.timeout(self._limits.request_timeout_s):
                     completions = await engine.draw(request)
             except TimeoutError as error:
                 timeout_s = self._limits.request_timeout_s
-                raise no_reply(request, engine.endpoint, timeout_s) from error
+                raise no_reply(request.model, engine.endpoint, timeout_s) from error
         if not completions:
             raise ReplyError(f"{request.model.name}: {engine.endpoint} gave no completion")
         return completions[: request.n]

@@ -26,6 +26,53 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    Attributes:
+        content: its text; "" where it has none.
+        raw: the whole turn as a JSON object, where it is more than a role and a text (content
+            parts, tool calls, a name); it is sent as it is.
+    """
+
+    role: str
+    content: str
+    raw: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the asker wants otherwise than the models' own settings; None leaves them as they are.
+
+    Attributes:
+        stop: strings that end a reply, besides those of the prompt style.
+        instruction: stands for the kind's and the prompt style's answer-format instruction; ""
+            means none at all.
+        fields: a JSON object of further request fields, sent to every endpoint as they are.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    instruction: str | None = None
+    fields: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation(Question):
+    """A question that ends a conversation; `text` is what the user said last.
+
+    Attributes:
+        messages: all of it, oldest first.
+        options: of this question.
+    """
+
+    messages: tuple[Message, ...]
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """A solved question shown to the model before the real one."""
 
@@ -117,6 +164,20 @@ class Answer:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that a model wants called.
+
+    Attributes:
+        id: as the endpoint named the call; "" where it did not.
+        arguments: JSON, as the model wrote it.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One completion, or the failure to get one; both stay in the denominator (rule 1).
@@ -132,6 +193,7 @@ class Sample:
         seed_honoured: as measured; None when nobody measured.
         latency_s: seconds from request to reply, retries included.
         answer: what was read from the text; None is a sample that votes for nothing.
+        tool_calls: what it calls, where tools were offered; the text may then be empty.
     """
 
     model: str
@@ -146,6 +208,7 @@ class Sample:
     seed_honoured: bool | None = None
     latency_s: float = 0.0
     answer: Answer | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from slmmux.engines.base import Completion, Prompt
 from slmmux.errors import UsageError
 from slmmux.risk import chance_of_change
 from slmmux.rules import Weights
-from slmmux.sampling import Sampler
+from slmmux.sampling import Read, Sampler
 from slmmux.selection import is_decided, matters
 from slmmux.stopping import Schedule, next_wave, quorum_is_settled
-from slmmux.types import Answer, Model, Question, Sample
+from slmmux.types import Answer, Model, Question, Sample, ToolCall
 from slmmux.votes import Stream, outcomes_of, stream
 
 
@@ -43,6 +43,7 @@ class Risk:
 
 Stopping: TypeAlias = Literal["exact", "off"] | Risk
 OnSample: TypeAlias = Callable[[Sample], None]
+Said: TypeAlias = tuple[str | None, str | None, tuple[ToolCall, ...]]
 
 MOST_SAMPLES = 1000  # of a model on a question; more is a slip of the finger
 _OUTER_TAGS = re.compile(r"^\s*<[^<>]*>|<[^<>]*>\s*$")
@@ -110,6 +111,7 @@ class Drawing:
         weights: of the models' votes, in that order; None is Algorithm 1.
         threshold: of certainty, where an answer may be held back.
         on_sample: told of every sample as it arrives.
+        read: gets the answer out of a completion; by default as the question's kind says.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Drawing:
         weights: Weights | None = None,
         threshold: Threshold | None = None,
         on_sample: OnSample | None = None,
+        read: Read | None = None,
     ) -> None:
         self._sampler = sampler
         self._question = question
@@ -132,10 +135,11 @@ class Drawing:
         self._weights = weights
         self._threshold = threshold
         self._on_sample = on_sample
+        self._reader = read or self._by_kind
         self._samples: list[dict[int, Sample]] = [{} for _ in models]
         self._unread: list[dict[int, Sample]] = [{} for _ in models]
         self._issued = [0] * len(models)
-        self._read_before: dict[tuple[str, str | None], Answer | None] = {}
+        self._read_before: dict[Said, Answer | None] = {}
         self._waves = 0
         self._over = False
         self._late = False
@@ -258,13 +262,16 @@ class Drawing:
 
     async def _read(self, completion: Completion) -> Answer | None:
         """The answer in a text; small models repeat themselves, so each text is read once."""
-        said = (completion.text or "", completion.finish_reason)
+        said = (completion.text, completion.finish_reason, completion.tool_calls)
         if said not in self._read_before:
-            question = self._question
-            self._read_before[said] = await read_async(
-                said[0], question.kind, question.choices, said[1]
-            )
+            self._read_before[said] = await self._reader(completion)
         return self._read_before[said]
+
+    async def _by_kind(self, completion: Completion) -> Answer | None:
+        question = self._question
+        return await read_async(
+            completion.text or "", question.kind, question.choices, completion.finish_reason
+        )
 
     def _give_up(self) -> None:
         """What was asked for and has no answer yet stays in the data, as a failure (rule 1)."""

@@ -1,32 +1,43 @@
 """The seam to whatever draws samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from slmmux.errors import RequestTimeoutError
-from slmmux.types import Model, Usage
+from slmmux.types import Message, Model, ToolCall, Usage
+
+__all__ = [
+    "Completion",
+    "Engine",
+    "Message",
+    "Pool",
+    "Prompt",
+    "Relay",
+    "Relayed",
+    "Request",
+    "duration",
+    "no_reply",
+]
 
 _HOUR_S = 3_600.0
 _DAY_S = 24 * _HOUR_S
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: str
-    content: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """Chat messages, or the text of a completion prompt; exactly one of the two is set."""
+    """Chat messages, or the text of a completion prompt; exactly one of the two is set.
+
+    Attributes:
+        fields: a JSON object of further request fields, sent as they are.
+    """
 
     messages: tuple[Message, ...] = ()
     text: str | None = None
     stop: tuple[str, ...] = ()
+    fields: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +57,7 @@ class Completion:
     Attributes:
         text: None where the reply holds none.
         note: why there is no text, for a person: "called a tool instead of answering".
+        tool_calls: what it calls, where tools were offered; the text may then be empty.
     """
 
     text: str | None
@@ -54,12 +66,13 @@ class Completion:
     usage: Usage = Usage()
     seed_honoured: bool | None = None
     note: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
-def no_reply(request: Request, endpoint: str, timeout_s: float) -> RequestTimeoutError:
+def no_reply(model: Model, endpoint: str, timeout_s: float) -> RequestTimeoutError:
     """The error of a request that took too long, whoever held the watch."""
     return RequestTimeoutError(
-        f"{request.model.name}: no complete reply from {endpoint} within {timeout_s:g} s; raise "
+        f"{model.name}: no complete reply from {endpoint} within {timeout_s:g} s; raise "
         "request_timeout, or see what keeps the server"
     )
 
@@ -70,6 +83,38 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:,.0f} {unit}"
     return f"{seconds:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """A reply that is passed on as it comes.
+
+    Attributes:
+        content_type: of the body, as the endpoint named it.
+        chunks: the body in the pieces that arrive.
+    """
+
+    content_type: str
+    chunks: AsyncIterator[bytes]
+
+
+@runtime_checkable
+class Relay(Protocol):
+    """An engine that passes requests on as they are, besides drawing samples."""
+
+    def relay(
+        self, model: Model, path: str, body: Mapping[str, Any]
+    ) -> AbstractAsyncContextManager[Relayed]:
+        """Send this body, with the model's own id; leaving the context drops what is left.
+
+        Args:
+            model: that is asked.
+            path: behind the base URL: `chat/completions` or `completions`.
+            body: the request.
+
+        Raises:
+            EngineError: the endpoint did not answer, or not with status 200.
+        """
 
 
 class Engine(Protocol):

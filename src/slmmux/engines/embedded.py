@@ -3,16 +3,19 @@
 import asyncio
 import contextlib
 import importlib.util
+import json
 import os
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from slmmux.engines import weights
-from slmmux.engines.base import Completion, Request
+from slmmux.engines.base import Completion, Relayed, Request
 from slmmux.engines.catalog import CatalogModel, lookup
 from slmmux.engines.embedded_process import ServerProcess
 from slmmux.engines.embedded_server import Settings
@@ -92,6 +95,7 @@ class EmbeddedEngine:
             ContextLengthError: prompt and answer do not fit the context.
         """
         request = replace(request, n=min(request.n, self._slots))  # the server refuses more
+        request = _with_schema(request)
         while True:
             server = await self._running()
             try:
@@ -102,6 +106,36 @@ class EmbeddedEngine:
                 await server.client.close()
                 continue  # `_running` starts it again, or says that it has died too often
             return [replace(completion, seed_honoured=True) for completion in completions]
+
+    async def start(self) -> None:
+        """Start the server now, so that the first draw need not wait for it.
+
+        Raises:
+            EmbeddedServerError, MissingExtraError, WeightsError: as `draw`.
+        """
+        await self._running()
+
+    @asynccontextmanager
+    async def relay(
+        self, model: Model, path: str, body: Mapping[str, Any]
+    ) -> AsyncIterator[Relayed]:
+        """Pass a request on to the server as it is, and its reply as it comes.
+
+        Raises:
+            EngineError, MissingExtraError, WeightsError: as `draw`.
+        """
+        async with AsyncExitStack() as stack:
+            while True:
+                server = await self._running()
+                try:
+                    passed = server.client.relay(model, path, body)
+                    reply = await stack.enter_async_context(passed)
+                    break
+                except (UnreachableError, ConnectionDroppedError):
+                    if not await server.died():
+                        raise
+                    await server.client.close()
+            yield reply
 
     async def close(self) -> None:
         """Stop the server; safe to call twice. A later draw starts it again."""
@@ -196,6 +230,19 @@ class EmbeddedEngine:
 def default_slots(model: CatalogModel) -> int:
     """How many samples of this model are drawn at once unless the caller says."""
     return next((slots for size, slots in _SLOTS if model.size_bytes <= size), _FEWEST_SLOTS)
+
+
+def _with_schema(request: Request) -> Request:
+    """llama.cpp takes the reply's form for chats; its other API knows it by another name."""
+    fields = request.prompt.fields
+    if fields is None or request.prompt.text is None or "response_format" not in fields:
+        return request
+    further = json.loads(fields)
+    form = further.pop("response_format", None)
+    if isinstance(form, dict):
+        schema = form.get("json_schema", {}).get("schema")
+        further["json_schema"] = {"type": "object"} if schema is None else schema
+    return replace(request, prompt=replace(request.prompt, fields=json.dumps(further)))
 
 
 def require_extra(name: str) -> None:

@@ -5,7 +5,9 @@ CPU a call; retries and limits live in `sampling`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -13,8 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
-from slmmux.engines.base import Completion, Request, no_reply
-from slmmux.engines.refusals import excerpt, most_choices, refusal
+from slmmux.engines.base import Completion, Message, Relayed, Request, no_reply
+from slmmux.engines.refusals import about_format, excerpt, most_choices, refusal
 from slmmux.engines.replies import read_reply
 from slmmux.errors import (
     ConnectionDroppedError,
@@ -28,6 +30,7 @@ from slmmux.types import Model
 
 _CHOICES = 64  # asked for in one request, at most
 _LARGEST_MB = 32  # of a reply, decompressed: the longest that 64 choices give stay well below
+_FORMS = 1024  # that are remembered as rejected
 _SECRET = 8  # characters from which on a key is one: `none` and `EMPTY` are not
 
 _Connected = AsyncGenerator[aiohttp.ClientSession, None]
@@ -64,6 +67,7 @@ class OpenAIEngine:
             asyncio.AbstractEventLoop, tuple[_Connected, aiohttp.ClientSession]
         ] = {}
         self._most: dict[str, int] = {}  # model id → choices that a request may ask for, as learnt
+        self._formless: set[tuple[str, str | None]] = set()  # model id, fields: rejected as a form
 
     @property
     def endpoint(self) -> str:
@@ -77,24 +81,48 @@ class OpenAIEngine:
         return self._most.get(model.model, _CHOICES)
 
     async def draw(self, request: Request) -> Sequence[Completion]:
-        """From 1 to `request.n` completions; learns where `n` is ignored, limited or rejected.
+        """From 1 to `request.n` completions; learns what of a request is limited or rejected.
 
         Raises:
             EngineError: with the endpoint's own words.
         """
+        request = self._within_reach(request)
         try:
             completions = await self._post(request)
         except RequestRejectedError as error:
-            most = most_choices(error, request.n) if request.n > 1 else None
-            if most is None:
-                raise
-            self._most[request.model.model] = most
-            return await self._post(replace(request, n=most))
+            request = self._learnt(request, error)
+            completions = await self._post(request)
         if len(completions) < request.n:
             self._most[request.model.model] = len(completions)
         if request.model.n == "seeded":
             return [replace(completion, seed_honoured=True) for completion in completions]
         return completions
+
+    def _learnt(self, request: Request, error: RequestRejectedError) -> Request:
+        """The request without what the endpoint rejected of it, which is remembered.
+
+        Raises:
+            RequestRejectedError: it is about something that we do not leave out.
+        """
+        model_id = request.model.model
+        most = most_choices(error, request.n) if request.n > 1 else None
+        if most is not None:
+            self._most[model_id] = most
+            return replace(request, n=most)
+        if about_format(error) and _has_format(request):
+            if len(self._formless) >= _FORMS:
+                self._formless.clear()
+            self._formless.add((model_id, request.prompt.fields))
+            return self._within_reach(request)
+        raise error
+
+    def _within_reach(self, request: Request) -> Request:
+        """Without the reply's form, where the model is known not to take this one."""
+        if (request.model.model, request.prompt.fields) not in self._formless:
+            return request
+        fields = json.loads(request.prompt.fields or "{}")
+        del fields["response_format"]
+        return replace(request, prompt=replace(request.prompt, fields=json.dumps(fields)))
 
     async def close(self) -> None:
         """Close the connections; safe to call twice, and from another loop than drew."""
@@ -107,17 +135,41 @@ class OpenAIEngine:
                 closing = asyncio.run_coroutine_threadsafe(connected.aclose(), loop)
                 await asyncio.wrap_future(closing)
 
+    @asynccontextmanager
+    async def relay(
+        self, model: Model, path: str, body: Mapping[str, Any]
+    ) -> AsyncIterator[Relayed]:
+        """Pass a request on as it is, with the model's own id, and its reply as it comes.
+
+        Raises:
+            EngineError: the endpoint did not answer, or not with status 200.
+        """
+        async with self._sent(model, path, {**body, "model": model.model}) as reply:
+            if reply.status != HTTPStatus.OK:
+                said = self._without_key(await self._whole(model, reply))
+                raise refusal(model, reply.status, reply.headers, said, self._endpoint)
+            yield Relayed(reply.content_type, reply.content.iter_any())
+
     async def _post(self, request: Request) -> list[Completion]:
-        name = request.model.name
         path = "chat/completions" if request.model.api == "chat" else "completions"
+        async with self._sent(request.model, path, _body(request)) as reply:
+            body = await self._whole(request.model, reply)
+        return self._read(request, reply.status, reply.headers, body)
+
+    @asynccontextmanager
+    async def _sent(
+        self, model: Model, path: str, body: Mapping[str, Any]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The reply's head; what goes wrong from here to its end is told in our words."""
+        name = model.name
         try:
             session = await self._session()
             async with session.post(
-                f"{self._base_url}/{path}", json=_body(request), allow_redirects=False
+                f"{self._base_url}/{path}", json=body, allow_redirects=False
             ) as reply:
-                body = await self._whole(name, reply)
+                yield reply
         except TimeoutError as error:
-            raise no_reply(request, self._endpoint, self._timeout_s) from error
+            raise no_reply(model, self._endpoint, self._timeout_s) from error
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             raise UnreachableError(
                 f"{name}: {_why(error)} at {self._endpoint}; start the server, or remove the "
@@ -135,9 +187,8 @@ class OpenAIEngine:
                 f"{name}: {self._endpoint} closed the connection before its reply was complete "
                 f"({type(error).__name__})"
             ) from error
-        return self._read(request, reply.status, reply.headers, body)
 
-    async def _whole(self, name: str, reply: aiohttp.ClientResponse) -> bytes:
+    async def _whole(self, model: Model, reply: aiohttp.ClientResponse) -> bytes:
         """The body, as long as it is one that a model may have written."""
         chunks, left = [], _LARGEST_MB * 1_000_000
         async for chunk in reply.content.iter_any():
@@ -146,7 +197,7 @@ class OpenAIEngine:
             if left < 0:
                 reply.close()  # the rest of it is not worth a connection
                 raise ReplyError(
-                    f"{name}: {self._endpoint} sent more than {_LARGEST_MB} MB; check that "
+                    f"{model.name}: {self._endpoint} sent more than {_LARGEST_MB} MB; check that "
                     "base_url is an OpenAI-compatible API"
                 )
         return b"".join(chunks)
@@ -199,7 +250,7 @@ def _read(
     request: Request, status: int, headers: Mapping[str, str], body: bytes, where: str
 ) -> list[Completion]:
     if status != HTTPStatus.OK:
-        raise refusal(request, status, headers, body, where)
+        raise refusal(request.model, status, headers, body, where)
     return read_reply(request, body, where)
 
 
@@ -215,12 +266,25 @@ def _body(request: Request) -> dict[str, Any]:
     if prompt.text is not None:
         body["prompt"] = prompt.text
     else:
-        body["messages"] = [{"role": m.role, "content": m.content} for m in prompt.messages]
+        body["messages"] = [_message(m) for m in prompt.messages]
     if prompt.stop:
         body["stop"] = list(prompt.stop)
     if request.n > 1:
         body["n"] = request.n
+    if prompt.fields is not None:
+        body.update(json.loads(prompt.fields))
     return body
+
+
+def _has_format(request: Request) -> bool:
+    fields = request.prompt.fields
+    return fields is not None and "response_format" in json.loads(fields)
+
+
+def _message(message: Message) -> Any:
+    if message.raw is not None:
+        return json.loads(message.raw)
+    return {"role": message.role, "content": message.content}
 
 
 def _why(error: aiohttp.ClientError) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from slmmux.engines.base import Request, duration
+from slmmux.engines.base import duration
 from slmmux.errors import (
     AuthenticationError,
     ContextLengthError,
@@ -21,6 +21,7 @@ from slmmux.errors import (
     RequestTimeoutError,
     UpstreamError,
 )
+from slmmux.types import Model
 
 _SHOWN = 120  # characters of what the endpoint said
 _CONTEXT = re.compile(
@@ -32,14 +33,18 @@ _ABOUT_N = re.compile(
     r"['\"`]n['\"`]|\bn (must|should|is|has|parameter|value)\b|\bn ?[=<>]|\bchoices\b|num_return",
     re.IGNORECASE,
 )
+_ABOUT_FORMAT = re.compile(
+    r"response_?format|json[ _]?(?:schema|object|mode)|grammar|structured output|guided",
+    re.IGNORECASE,
+)
 _MOST = re.compile(r"(?:<=|≤|at most|up to|less than or equal to)\s*(\d+)", re.IGNORECASE)
 
 
 def refusal(
-    request: Request, status: int, headers: Mapping[str, str], body: bytes, where: str
+    model: Model, status: int, headers: Mapping[str, str], body: bytes, where: str
 ) -> EngineError:
     """The error to raise; a `RetryableError` where the same request may succeed later."""
-    name, said = request.model.name, error_message(body)
+    name, said = model.name, error_message(body)
     wait_s = retry_after_s(headers)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UpstreamError(
@@ -57,14 +62,14 @@ def refusal(
             f"{name}: {where} gave up waiting ({status}: {said})", retry_after_s=wait_s
         )
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and "Location" in headers:
-        return _redirect(request, status, headers, where)
+        return _redirect(model, status, headers, where)
     if status < HTTPStatus.BAD_REQUEST:
         words = f" ({said})" if body else ""
         return ReplyError(
             f"{name}: {where} answered with status {status} and no reply{words}; check that "
             "base_url is an OpenAI-compatible API"
         )
-    return _client_error(request, status, body, where)
+    return _client_error(model, status, body, where)
 
 
 def most_choices(error: EngineError, asked: int) -> int | None:
@@ -80,6 +85,12 @@ def most_choices(error: EngineError, asked: int) -> int | None:
     named = _MOST.search(said)
     most = int(named[1]) if named else 1
     return most if 1 <= most < asked else 1
+
+
+def about_format(error: EngineError) -> bool:
+    """Whether a rejection is about the form that the reply was to have."""
+    said = str(error).partition(" rejected the request ")[2]
+    return isinstance(error, RequestRejectedError) and bool(_ABOUT_FORMAT.search(said))
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -113,11 +124,11 @@ def excerpt(text: str) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
-def _client_error(request: Request, status: int, body: bytes, where: str) -> EngineError:
-    name, said = request.model.name, error_message(body)
+def _client_error(model: Model, status: int, body: bytes, where: str) -> EngineError:
+    name, said = model.name, error_message(body)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return AuthenticationError(
-            f"{name}: {where} refused the API key ({status}: {said}); check {_key_source(request)}"
+            f"{name}: {where} refused the API key ({status}: {said}); check {_key_source(model)}"
         )
     if _CONTEXT.search(_said(body)) or _CONTEXT.search(_code(body)):
         return ContextLengthError(
@@ -125,31 +136,31 @@ def _client_error(request: Request, status: int, body: bytes, where: str) -> Eng
             "max_tokens, or serve the model with a larger context"
         )
     if status == HTTPStatus.NOT_FOUND:
-        return _not_found(request, said, where)
+        return _not_found(model, said, where)
     return RequestRejectedError(f"{name}: {where} rejected the request ({status}: {said})")
 
 
-def _not_found(request: Request, said: str, where: str) -> ModelNotFoundError:
+def _not_found(model: Model, said: str, where: str) -> ModelNotFoundError:
     """A missing model and a wrong path have one status; servers name the model they miss."""
-    name, model = request.model.name, request.model.model
-    if "model" in said.lower() or model.lower() in said.lower():
+    name = model.name
+    if "model" in said.lower() or model.model.lower() in said.lower():
         return ModelNotFoundError(
-            f"{name}: {where} does not serve the model {model!r} ({said}); check `model`, "
+            f"{name}: {where} does not serve the model {model.model!r} ({said}); check `model`, "
             "or load it there"
         )
     return ModelNotFoundError(
-        f"{name}: {where} does not know the path, or not the model {model!r} (404: {said}); "
+        f"{name}: {where} does not know the path, or not the model {model.model!r} (404: {said}); "
         "base_url ends where the API begins, usually in /v1"
     )
 
 
 def _redirect(
-    request: Request, status: int, headers: Mapping[str, str], where: str
+    model: Model, status: int, headers: Mapping[str, str], where: str
 ) -> RequestRejectedError:
     """A redirect is not followed: the key is for the configured host, not for another one."""
     target = excerpt(headers["Location"].partition("?")[0].rpartition("@")[2])
     return RequestRejectedError(
-        f"{request.model.name}: {where} does not answer, it sends us to "
+        f"{model.name}: {where} does not answer, it sends us to "
         f"{target or 'another address'} ({status}); write the final address into base_url"
     )
 
@@ -185,8 +196,7 @@ def _number(text: str) -> float | None:
     return None if math.isnan(value) else max(0.0, value)
 
 
-def _key_source(request: Request) -> str:
-    model = request.model
+def _key_source(model: Model) -> str:
     if model.api_key_env is not None:
         return f"the key in {model.api_key_env}"
     if model.api_key_file is not None:

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 from slmmux.engines.base import Completion, Request
 from slmmux.engines.refusals import excerpt, refusal
 from slmmux.errors import ReplyError
-from slmmux.types import Usage
+from slmmux.types import ToolCall, Usage
 
 _CHARACTERS_PER_TOKEN = 4
 _MOST_CHARACTERS_PER_TOKEN = 5.5  # of any language model's tokens, over a whole reply
@@ -30,7 +30,12 @@ def read_reply(request: Request, body: bytes, where: str) -> list[Completion]:
     choices = _choices(request, reply, body, where)
     ordered = sorted(enumerate(choices), key=lambda item: (_index(item[1], item[0]), item[0]))
     chosen = [choice for _, choice in ordered][: request.n]
-    texts = [_text_of(choice) for choice in chosen]
+    tools = _offers_tools(request)
+    calls = [_tool_calls(choice) if tools else () for choice in chosen]
+    texts = [
+        (_called_text(choice), "") if called else _text_of(choice)
+        for choice, called in zip(chosen, calls, strict=True)
+    ]
     reasonings = [_reasoning(choice) for choice in chosen]
     sizes = [len(t or "") + len(r or "") for (t, _), r in zip(texts, reasonings, strict=True)]
     usages = _usages(request, reply, sizes, len(choices))
@@ -41,9 +46,10 @@ def read_reply(request: Request, body: bytes, where: str) -> list[Completion]:
             finish_reason=_string(choice.get("finish_reason")),
             usage=usage,
             note=None if text is not None else f"{request.model.name}: {note}",
+            tool_calls=called,
         )
-        for choice, (text, note), reasoning, usage in zip(
-            chosen, texts, reasonings, usages, strict=True
+        for choice, (text, note), called, reasoning, usage in zip(
+            chosen, texts, calls, reasonings, usages, strict=True
         )
     ]
 
@@ -77,7 +83,7 @@ def _choices(
         return choices
     match reply.get("error"):
         case {"code": int(code)} if HTTPStatus.BAD_REQUEST <= code < 600:  # noqa: PLR2004
-            raise refusal(request, code, {}, body, where)
+            raise refusal(request.model, code, {}, body, where)
         case _:
             pass
     if choices == []:
@@ -149,6 +155,32 @@ def _prompt_size(request: Request) -> int:
 def _count(usage: Mapping[str, Any], key: str) -> int | None:
     value = usage.get(key)
     return value if _is_integer(value) and 0 <= value <= _MOST_TOKENS else None
+
+
+def _offers_tools(request: Request) -> bool:
+    fields = request.prompt.fields
+    return fields is not None and "tools" in json.loads(fields)
+
+
+def _tool_calls(choice: Mapping[str, Any]) -> tuple[ToolCall, ...]:
+    """The functions that a choice calls; a call without a name is none."""
+    message = choice.get("message")
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    found = []
+    for call in calls if isinstance(calls, list) else ():
+        function = call.get("function") if isinstance(call, dict) else None
+        name = _string(function.get("name")) if isinstance(function, dict) else None
+        if function is not None and name:
+            arguments = function.get("arguments", "")
+            if not isinstance(arguments, str):  # some servers send the object itself
+                arguments = json.dumps(arguments)
+            found.append(ToolCall(_string(call.get("id")) or "", name, _string(arguments) or ""))
+    return tuple(found)
+
+
+def _called_text(choice: Mapping[str, Any]) -> str:
+    """What is said beside a tool call: often nothing."""
+    return _text_of(choice)[0] or ""
 
 
 def _text_of(choice: Mapping[str, Any]) -> tuple[str | None, str]:
