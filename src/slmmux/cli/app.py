@@ -15,6 +15,7 @@ from slmmux.cli.report import report
 from slmmux.cli.run import run
 from slmmux.cli.scale import scale
 from slmmux.cli.search import search
+from slmmux.cli.serve import serve
 
 app = typer.Typer(
     name="slmmux",
@@ -59,6 +60,7 @@ app.command("eval")(evaluate)
 app.command("search")(search)
 app.command("scale")(scale)
 app.command("report")(report)
+app.command("serve")(serve)
 app.command("init")(init)
 app.command("check")(check)
 app.add_typer(bank.app, name="bank")

@@ -23,6 +23,7 @@ from slmmux.errors import (
 )
 from slmmux.types import Model
 
+OVER_CONTEXT = "the question does not fit the model's context"
 _SHOWN = 120  # characters of what the endpoint said
 _CONTEXT = re.compile(
     r"context[ _](length|size|window)|maximum context|maximum number of tokens"
@@ -132,7 +133,7 @@ def _client_error(model: Model, status: int, body: bytes, where: str) -> EngineE
         )
     if _CONTEXT.search(_said(body)) or _CONTEXT.search(_code(body)):
         return ContextLengthError(
-            f"{name}: the question does not fit the model's context ({said}); shorten it, lower "
+            f"{name}: {OVER_CONTEXT} ({said}); shorten it, lower "
             "max_tokens, or serve the model with a larger context"
         )
     if status == HTTPStatus.NOT_FOUND:

@@ -1,0 +1,1 @@
+"""An OpenAI-compatible server before a pool of models: their vote is its reply."""

@@ -1,0 +1,96 @@
+"""The API's endpoints: a request in, a vote or a member model's own reply out."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+from slmmux.gateway.asked import AnyRequest, asked
+from slmmux.gateway.bodies import read_body
+from slmmux.gateway.checked import checked
+from slmmux.gateway.clients import Stream, unless_gone
+from slmmux.gateway.failures import Failure, RequestError
+from slmmux.gateway.fields import ChatRequest, CompletionRequest
+from slmmux.gateway.relay import pass_on
+from slmmux.gateway.replies import Api, Head, reply
+from slmmux.gateway.state import Gateway, Listed, Serving
+from slmmux.gateway.streams import HEADERS, events
+from slmmux.gateway.voting import vote
+from slmmux.results import Json
+from slmmux.types import Model
+
+_PATHS: dict[Api, str] = {"chat": "chat/completions", "completions": "completions"}
+_FORMS: dict[Api, type[AnyRequest]] = {"chat": ChatRequest, "completions": CompletionRequest}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The handlers of one gateway's paths."""
+
+    gateway: Gateway
+
+    async def chat(self, request: Request) -> ASGIApp:
+        """`POST /v1/chat/completions`."""
+        return await self._answer("chat", request)
+
+    async def completions(self, request: Request) -> ASGIApp:
+        """`POST /v1/completions`."""
+        return await self._answer("completions", request)
+
+    async def models(self, request: Request) -> Response:  # noqa: ARG002
+        """`GET /v1/models`."""
+        serving = self.gateway.serving
+        listed = [_listed(entry, serving) for entry in serving.listed()]
+        return JSONResponse({"object": "list", "data": listed})
+
+    async def model(self, request: Request) -> Response:
+        """`GET /v1/models/{model}`."""
+        serving = self.gateway.serving
+        name = request.path_params["model"]
+        serving.find(name)
+        method = name.rpartition(":")[2].replace("-", "_")
+        known = {entry.id: entry for entry in serving.listed()}
+        entry = known.get(name) or known[f"{name.rpartition(':')[0]}:{method}"]
+        return JSONResponse(_listed(entry, serving))
+
+    async def alive(self, request: Request) -> Response:  # noqa: ARG002
+        """`GET /healthz`: the process answers."""
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, request: Request) -> Response:  # noqa: ARG002
+        """`GET /readyz`: requests are welcome."""
+        if self.gateway.ready:
+            return JSONResponse({"status": "ready"})
+        return Failure(
+            status=503, message="starting or stopping; try again", type="server_error"
+        ).response()
+
+    async def _answer(self, api: Api, request: Request) -> ASGIApp:
+        serving = self.gateway.serving  # a reload does not touch requests that have begun
+        body = await read_body(request, self.gateway.caps)
+        name = body.get("model")
+        if not isinstance(name, str) or not name:
+            raise RequestError("model: say which; GET /v1/models lists them", param="model")
+        found = serving.find(name)
+        if isinstance(found, Model):
+            return await pass_on(serving, found, _PATHS[api], body, request.receive)
+        wanted = asked(checked(_FORMS[api], body), body, found, self.gateway.caps)
+        head = Head(api, name)
+        if wanted.stream:
+            return Stream(events(wanted, head, partial(vote, wanted, serving)), HEADERS)
+        voted = await unless_gone(request.receive, vote(wanted, serving))
+        return Response(to_json(reply(voted, head)), media_type="application/json")
+
+
+def _listed(entry: Listed, serving: Serving) -> dict[str, Json]:
+    about: dict[str, Json] = {"role": entry.role, "summary": entry.summary}
+    return {
+        "id": entry.id,
+        "object": "model",
+        "created": serving.since,
+        "owned_by": "slmmux",
+        "slmmux": about,
+    }

@@ -1,0 +1,50 @@
+"""A body → its fields, or the first thing that is wrong with it, in a sentence."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from slmmux.gateway.failures import RequestError
+from slmmux.gateway.fields import REASONS
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def checked(form: type[T], body: dict[str, Any]) -> T:
+    """The body's fields.
+
+    Raises:
+        RequestError: one is unknown, missing or not what it must be.
+    """
+    try:
+        return form.model_validate(body)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        param = _param(problem["loc"], body, problem["type"])
+        raise RequestError(_sentence(problem, param), param=param) from None
+
+
+def _sentence(problem: Any, param: str) -> str:
+    reason = REASONS.get(param)
+    if reason is not None:
+        return f"{param} cannot be honoured: {reason}"
+    if problem["type"] == "extra_forbidden":
+        return f"{param} is not known here, and nothing is silently ignored; leave it out"
+    return f"{param or 'the body'}: {problem['msg']}"
+
+
+def _param(where: Sequence[str | int], body: Any, problem: str) -> str:
+    """The path of a field as a client knows it: without the names of alternatives."""
+    path: list[str] = []
+    node = body
+    for place, part in enumerate(where):
+        missing = problem == "missing" and place == len(where) - 1
+        if isinstance(node, dict) and (part in node or missing):
+            node = node.get(part)
+        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+            node = node[part]
+        else:
+            continue
+        path.append(str(part)[:80])
+    return ".".join(path)

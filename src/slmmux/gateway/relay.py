@@ -1,0 +1,92 @@
+"""Requests to a member model: passed on to its endpoint as they are, replies as they come."""
+
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive
+
+from slmmux.engines.base import Relay
+from slmmux.errors import ReplyError, SlmmuxError
+from slmmux.gateway.clients import Stream, unless_gone
+from slmmux.gateway.failures import RequestError, failure_of
+from slmmux.gateway.state import Serving
+from slmmux.types import Model
+
+_LARGEST_MB = 32
+
+
+async def pass_on(
+    serving: Serving, model: Model, path: str, body: dict[str, Any], receive: Receive
+) -> ASGIApp:
+    """The reply of the model's own endpoint.
+
+    Args:
+        serving: with the model's engine.
+        model: that is asked.
+        path: `chat/completions` or `completions`.
+        body: of the request.
+        receive: tells when the client goes away.
+
+    Raises:
+        RequestError: this cannot be passed on.
+        EngineError: the endpoint did not answer.
+        ClientDisconnect: the client has gone.
+    """
+    _check(model, body)
+    streams = body.get("stream") is True
+    chunks = _chunks(serving, model, path, body, streams=streams)
+    try:
+        content_type = await unless_gone(receive, anext(chunks))
+        if streams:
+            headers = ((b"content-type", content_type), (b"cache-control", b"no-cache"))
+            return Stream(chunks, headers)
+        whole = await unless_gone(receive, _whole(chunks, model))
+    except BaseException:
+        await chunks.aclose()
+        raise
+    return Response(whole, media_type=content_type.decode("latin-1"))
+
+
+def _check(model: Model, body: dict[str, Any]) -> None:
+    if "slmmux" in body:
+        raise RequestError(
+            f"slmmux goes with a profile; {model.name} is a member model, and its endpoint gets "
+            "the request as it is",
+            param="slmmux",
+        )
+    try:
+        json.dumps(body, allow_nan=False)
+    except ValueError as error:
+        raise RequestError("a number is too large for JSON") from error
+
+
+async def _chunks(
+    serving: Serving, model: Model, path: str, body: dict[str, Any], *, streams: bool
+) -> AsyncGenerator[bytes, None]:
+    """The reply's content type, then its body as it comes."""
+    engine = serving.pool.engines[model.name]
+    if not isinstance(engine, Relay):
+        raise RequestError(f"{model.name} cannot be asked by its name; ask a profile")
+    begun = False
+    try:
+        async with serving.sampler.place(model), engine.relay(model, path, body) as reply:
+            begun = True
+            yield reply.content_type.encode("latin-1", "replace")
+            async for chunk in reply.chunks:
+                yield chunk
+    except SlmmuxError as error:
+        if not (begun and streams):
+            raise
+        failure = json.dumps(failure_of(error).to_json())
+        yield f"\n\ndata: {failure}\n\ndata: [DONE]\n\n".encode()
+
+
+async def _whole(chunks: AsyncGenerator[bytes, None], model: Model) -> bytes:
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > _LARGEST_MB * 1_000_000:
+            raise ReplyError(f"{model.name}: its endpoint sent more than {_LARGEST_MB} MB")
+    return bytes(body)

@@ -1,0 +1,151 @@
+"""Server-sent events: the vote as it goes on, then the winner's text.
+
+A stream begins at once, with the role and a comment; comments follow while samples arrive, so that
+neither clients nor proxies take it for dead. What fails after that is an event with an `error`,
+and the stream still ends with `[DONE]`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from typing import TypeAlias
+
+from pydantic_core import to_json
+
+from slmmux.errors import SlmmuxError
+from slmmux.gateway.asked import Asked
+from slmmux.gateway.failures import bug, failure_of
+from slmmux.gateway.progress import Progress
+from slmmux.gateway.replies import Head, behind, content, finish_reason, tool_calls, usage
+from slmmux.gateway.voting import Voted
+from slmmux.results import Json, plain
+from slmmux.types import Sample
+from slmmux.waves import OnSample
+
+Ask: TypeAlias = Callable[[OnSample], Coroutine[object, object, Voted]]
+
+_PATIENCE_S = 10.0  # between two signs of life
+_WORDS = re.compile(r"\s*\S+")
+_WORDS_A_CHUNK = 8
+HEADERS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+
+log = logging.getLogger("slmmux.gateway")
+
+
+async def events(asked: Asked, head: Head, ask: Ask) -> AsyncGenerator[bytes, None]:
+    """All events of a vote.
+
+    Args:
+        asked: what is asked.
+        head: of the reply.
+        ask: votes, and tells of every sample.
+    """
+    if head.api == "chat":
+        yield _event(head.object([_choice(0, {"role": "assistant", "content": ""})], chunk=True))
+    samples: asyncio.Queue[Sample | None] = asyncio.Queue()
+    voting = asyncio.create_task(ask(samples.put_nowait))
+    voting.add_done_callback(lambda _: samples.put_nowait(None))
+    progress = Progress(asked.plan.k * len(asked.models), asked.plan.k)
+    try:
+        yield _comment(progress)
+        async for sample in _arriving(samples):
+            if sample is not None:
+                progress.add(sample)
+                if asked.return_samples:
+                    yield _event(head.object([], chunk=True, slmmux={"sample": plain(sample)}))
+            yield _comment(progress)
+        for event in _closing(await voting, head):
+            yield event
+    except SlmmuxError as error:
+        yield _event(failure_of(error).to_json())
+    except Exception as error:
+        log.exception("a stream ended with a bug")
+        yield _event(bug(error).to_json())
+    finally:
+        voting.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await voting
+    yield b"data: [DONE]\n\n"
+
+
+async def _arriving(samples: "asyncio.Queue[Sample | None]") -> AsyncGenerator[Sample | None, None]:
+    """Samples until the vote is over; None for every while in which none came."""
+    while True:
+        try:
+            sample = await asyncio.wait_for(samples.get(), _PATIENCE_S)
+        except TimeoutError:
+            yield None
+            continue
+        if sample is None:
+            return
+        yield sample
+
+
+def _closing(voted: Voted, head: Head) -> Iterator[bytes]:
+    """The answers, how they ended, what is behind them, and what they took."""
+    include = voted.asked.include_usage
+    more: dict[str, Json] = {"usage": None} if include else {}
+    for index, sample in enumerate(voted.answers):
+        for delta in _deltas(sample, voted.asked, first=index == 0):
+            yield _event(head.object([_part(head, index, delta)], chunk=True, **more))
+    for index, sample in enumerate(voted.answers):
+        choice = _part(head, index, {}, finish_reason(sample))
+        if index == len(voted.answers) - 1:
+            more["slmmux"] = behind(voted)
+        yield _event(head.object([choice], chunk=True, **more))
+    if include:
+        yield _event(head.object([], chunk=True, usage=usage(voted.result.usage)))
+
+
+def _deltas(sample: Sample, asked: Asked, *, first: bool) -> Iterator[dict[str, Json]]:
+    if not first:
+        yield {"role": "assistant", "content": ""}
+    if sample.reasoning is not None:
+        yield {"reasoning_content": sample.reasoning}
+    for piece in pieces(content(sample, asked)):
+        yield {"content": piece}
+    if sample.tool_calls:
+        calls: list[Json] = [
+            {"index": place, **call}
+            for place, call in enumerate(tool_calls(sample))
+            if isinstance(call, dict)
+        ]
+        yield {"tool_calls": calls}
+
+
+def pieces(text: str) -> Iterator[str]:
+    """The text a few words at a time; together they are the text."""
+    ends = [match.end() for match in _WORDS.finditer(text)][_WORDS_A_CHUNK - 1 :: _WORDS_A_CHUNK]
+    begin = 0
+    for end in ends:
+        yield text[begin:end]
+        begin = end
+    if begin < len(text):
+        yield text[begin:]
+
+
+def _part(
+    head: Head, index: int, delta: dict[str, Json], finish: str | None = None
+) -> dict[str, Json]:
+    if head.api == "chat":
+        return _choice(index, delta, finish)
+    text = delta.get("content", "")
+    return {"index": index, "text": text, "finish_reason": finish, "logprobs": None}
+
+
+def _choice(index: int, delta: Json, finish: str | None = None) -> dict[str, Json]:
+    return {"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}
+
+
+def _event(value: dict[str, Json]) -> bytes:
+    return b"data: " + to_json(value) + b"\n\n"
+
+
+def _comment(progress: Progress) -> bytes:
+    return f": {progress}\n\n".encode()
