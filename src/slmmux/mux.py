@@ -16,7 +16,7 @@ from slmmux.rules import MUX, Rule
 from slmmux.sampling import Read, Sampler, SamplingLimits
 from slmmux.stopping import Schedule
 from slmmux.sync import run_sync
-from slmmux.types import Kind, Question, Result, RuleName
+from slmmux.types import Kind, Question, Result, RuleName, Sample, Selection, Tally
 from slmmux.votes import tally
 from slmmux.waves import Drawing, Drawn, OnSample, Plan, Stopping
 
@@ -138,10 +138,7 @@ class Mux:
         return run_sync(self.ask(question, kind=kind, choices=choices))
 
     def _result(self, question: Question, drawn: Drawn, elapsed_s: float) -> Result:
-        models = self.pool.models
-        by_model = {m.name: [s for s in drawn.samples if s.model == m.name] for m in models}
-        tallies = [tally(m.name, by_model[m.name], self.plan.k) for m in models]
-        selection = self._votes.select(tallies, by_model, exact=drawn.exact)
+        tallies, selection = self.decide(drawn.samples, exact=drawn.exact)
         check_quorum(tallies, drawn.samples, self.plan.quorum)
         return Result(
             question=question,
@@ -159,10 +156,24 @@ class Mux:
             budget=self.plan.k * len(tallies),
             waves=drawn.waves,
             usage=total_usage(drawn.samples),
-            cost=cost(drawn.samples, models),
+            cost=cost(drawn.samples, self.pool.models),
             degraded=degraded(drawn.samples),
             elapsed_s=elapsed_s,
         )
+
+    def decide(
+        self, samples: Sequence[Sample], *, exact: bool = True
+    ) -> tuple[list[Tally], Selection]:
+        """The votes in one question's samples, and what the rule makes of them.
+
+        Args:
+            samples: of this pool's models, any order.
+            exact: no open draw can change the selected class.
+        """
+        models = self.pool.models
+        by_model = {m.name: [s for s in samples if s.model == m.name] for m in models}
+        tallies = [tally(m.name, by_model[m.name], self.plan.k) for m in models]
+        return tallies, self._votes.select(tallies, by_model, exact=exact)
 
 
 def _question(question: str | Question, kind: Kind, choices: Sequence[str]) -> Question:

@@ -93,11 +93,22 @@ def _served(config: "Config", profiles: "Sequence[Path]", kind: "Kind") -> "list
     chosen = list(profiles) or ([config.profile] if config.profile is not None else [])
     if not chosen:
         return [Served(name=_NAME, models=config.models, settings=config.mux, kind=kind)]
-    applied = {path: profiled(config, path) for path in chosen}
-    return [
-        Served(name=path.stem, models=one.models, settings=one.mux, kind=kind)
-        for path, one in applied.items()
-    ]
+    return [_profile(config, path, kind) for path in chosen]
+
+
+def _profile(config: "Config", path: Path, kind: "Kind") -> "Served":
+    from slmmux.gateway.state import Served
+    from slmmux.profile_file import read_profile
+
+    profile = read_profile(path)
+    applied = profiled(config, profile)
+    return Served(
+        name=path.stem,
+        models=applied.models,
+        settings=applied.mux,
+        kind=kind,
+        calibration=profile.calibration,
+    )
 
 
 async def _serve(config: "Config", served: "Sequence[Served]", listener: "socket") -> None:

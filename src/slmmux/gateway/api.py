@@ -51,10 +51,8 @@ class Endpoints:
         serving = self.gateway.serving
         name = request.path_params["model"]
         serving.find(name)
-        method = name.rpartition(":")[2].replace("-", "_")
         known = {entry.id: entry for entry in serving.listed()}
-        entry = known.get(name) or known[f"{name.rpartition(':')[0]}:{method}"]
-        return JSONResponse(_listed(entry, serving))
+        return JSONResponse(_listed(known[name], serving))
 
     async def alive(self, request: Request) -> Response:  # noqa: ARG002
         """`GET /healthz`: the process answers."""

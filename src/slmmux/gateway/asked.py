@@ -34,6 +34,7 @@ from slmmux.gateway.state import Vote
 from slmmux.gateway.structured import object_reader, tool_reader
 from slmmux.pool import EMBEDDED
 from slmmux.prompts import validate
+from slmmux.rules import Rule
 from slmmux.sampling import Read
 from slmmux.types import Answer, Conversation, Kind, Message, Model, Options
 from slmmux.waves import Plan, Risk, Stopping
@@ -71,6 +72,7 @@ class Asked:
     kind_from: KindFrom
     models: tuple[Model, ...]
     plan: Plan
+    rule: Rule
     seed: int
     read: Read
     json: bool
@@ -104,12 +106,15 @@ def asked(request: AnyRequest, body: dict[str, Any], vote: Vote, caps: Caps) -> 
     models = _able(vote, question, tools=chat is not None and bool(chat.tools))
     if not _is_instructed(kind, kind_from, tools=chat is not None and bool(chat.tools)):
         models = tuple(map(_uninstructed, models))
+    plan = _plan(request, extras, vote, len(models), caps)
+    vote.rule.weights([m.name for m in models], plan.k)  # says what a calibration is not for
     return Asked(
         model=request.model,
         question=question,
         kind_from=kind_from,
         models=models,
-        plan=_plan(request, extras, vote, len(models), caps),
+        plan=plan,
+        rule=vote.rule,
         seed=vote.profile.settings.seed if request.seed is None else request.seed,
         read=_reader(question, form, chat),
         json=form is not None,

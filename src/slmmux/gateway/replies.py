@@ -37,7 +37,7 @@ _TOLD = (
     "degraded",
     "elapsed_s",
 )
-_SELECTED = ("decided_by", "confidence", "tie_break", "reason")
+_SELECTED = ("rule", "decided_by", "confidence", "probability", "tie_break", "reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,6 @@ def behind(voted: Voted) -> dict[str, Json]:
     result, asked = voted.result, voted.asked
     found = {key: plain(getattr(result, key)) for key in _TOLD}
     found |= {key: plain(getattr(result.selection, key)) for key in _SELECTED}
-    found["probability"] = None
     found["kind_from"] = asked.kind_from
     if asked.kind_from == "fallback":
         found["kind_note"] = _FALLBACK

@@ -43,7 +43,8 @@ class Behind(_Reply):
     kind: str
     kind_from: Literal["request", "profile", "response_format", "auto", "fallback"]
     confidence: dict[Literal["low", "high"], float]
-    probability: float | None
+    probability: dict[Literal["low", "high"], float] | None
+    rule: str
     decided_by: str | None
     reason: str
     tie_break: str

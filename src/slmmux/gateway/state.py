@@ -11,8 +11,9 @@ from slmmux.engines.base import Pool
 from slmmux.errors import ConfigError
 from slmmux.gateway.caps import Caps
 from slmmux.gateway.failures import RequestError
-from slmmux.gateway.ways import MUX, WAYS, Way
+from slmmux.gateway.ways import OWN, WAYS, Way
 from slmmux.pool import connect
+from slmmux.rules import Calibration, Rule
 from slmmux.sampling import Sampler, SamplingLimits
 from slmmux.types import Kind, Model
 
@@ -26,12 +27,23 @@ class Served:
         models: in pool order.
         settings: of its Mux, where a request says nothing else.
         kind: how its answers are read, where a request says nothing else.
+        calibration: for its method `calibrated`.
     """
 
     name: str
     models: tuple[Model, ...]
     settings: MuxConfig = field(default_factory=MuxConfig)
     kind: Kind = "auto"
+    calibration: Calibration | None = None
+
+    @property
+    def ways(self) -> dict[str, Way]:
+        """The methods that it can be asked by."""
+        return {
+            name: way
+            for name, way in WAYS.items()
+            if name != "calibrated" or self.calibration is not None
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +51,16 @@ class Vote:
     """What a model's name stands for: a profile, asked by a method."""
 
     profile: Served
-    way: Way = MUX
+    way: Way = OWN
+
+    @property
+    def rule(self) -> Rule:
+        """How its votes are counted."""
+        own = self.profile.settings.rule
+        if self.way.rule is None:
+            return own if isinstance(own, Rule) else Rule(own)
+        calibrated = self.way.rule == "calibrated"
+        return Rule(self.way.rule, self.profile.calibration if calibrated else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +101,8 @@ class Serving:
         if name in self.members:
             return self.members[name]
         profile, _, method = name.rpartition(":")
-        if profile in self.profiles and method.replace("-", "_") in WAYS:
-            return Vote(self.profiles[profile], WAYS[method.replace("-", "_")])
+        if profile in self.profiles and method in self.profiles[profile].ways:
+            return Vote(self.profiles[profile], WAYS[method])
         known = [listed.id for listed in self.listed()]
         close = get_close_matches(name, known, n=1)
         meant = f"did you mean {close[0]}? " if close else ""
@@ -96,9 +117,9 @@ class Serving:
         """Everything that has a name: profiles, their methods, members."""
         for name, profile in self.profiles.items():
             models = ", ".join(m.name for m in profile.models)
-            yield Listed(name, "profile", f"{MUX.summary}, of {models}")
-        for name in self.profiles:
-            for method, way in WAYS.items():
+            yield Listed(name, "profile", f"{OWN.summary}: {models}")
+        for name, profile in self.profiles.items():
+            for method, way in profile.ways.items():
                 yield Listed(f"{name}:{method}", "method", way.summary)
         for name, model in self.members.items():
             yield Listed(name, "member", f"{model.model}, passed through")

@@ -1,6 +1,5 @@
 """What is asked → a vote, and the answers that the client gets of it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from slmmux.engines.base import Pool
@@ -8,8 +7,7 @@ from slmmux.gateway.asked import Asked
 from slmmux.gateway.state import Serving
 from slmmux.mux import Mux
 from slmmux.results import shown
-from slmmux.selection import select
-from slmmux.types import Interval, Result, Sample, Selection, Tally
+from slmmux.types import Result, Sample
 from slmmux.waves import OnSample
 
 
@@ -40,35 +38,33 @@ async def vote(asked: Asked, serving: Serving, on_sample: OnSample | None = None
         k=plan.k,
         stopping=plan.stopping,
         schedule=plan.schedule,
+        rule=asked.rule,
         quorum=plan.quorum,
         deadline_s=plan.deadline_s,
         sampler=serving.sampler.with_seed(asked.seed),
     )
     result = await mux.ask(asked.question, on_sample=on_sample, read=asked.read)
-    return Voted(asked, result, tuple(_answers(result, mux.order, asked)))
+    return Voted(asked, result, tuple(_answers(result, mux, asked.n)))
 
 
-def _answers(result: Result, order: Sequence[str], asked: Asked) -> list[Sample]:
-    """The best n distinct answers, each with its class's earliest sample.
+def _answers(result: Result, mux: Mux, wanted: int) -> list[Sample]:
+    """The best distinct answers, each with its class's earliest sample.
 
     The next answer is the one that wins when nobody votes for those before it.
     """
-    accuracies = {m.name: m.validation_accuracy for m in asked.models}
-    selection: Selection = result.selection
-    first = shown(result.samples, selection, order)
+    selection, samples = result.selection, result.samples
+    first = shown(samples, selection, mux.order)
     answers = [] if first is None else [first]
-    tallies = result.tallies
-    while selection.key is not None and len(answers) < asked.n:
-        tallies = tuple(_without(tally, selection.key) for tally in tallies)
-        selection = select(tallies, accuracies)
-        if selection.key is not None:
-            sample = shown(result.samples, selection, order)
-            answers += [] if sample is None else [sample]
+    while selection.key is not None and len(answers) < wanted:
+        samples = tuple(_without(sample, selection.key) for sample in samples)
+        _, selection = mux.decide(samples)
+        following = shown(samples, selection, mux.order)
+        if selection.key is not None and following is not None:
+            answers.append(following)
     return answers
 
 
-def _without(tally: Tally, key: str) -> Tally:
-    """The tally of a full budget as if nobody had voted for this class."""
-    classes = tuple(c for c in tally.classes if c.key != key)
-    share = classes[0].votes / tally.k if classes else 0.0
-    return replace(tally, classes=classes, confidence=Interval(share, share))
+def _without(sample: Sample, key: str) -> Sample:
+    """The sample, which votes for nothing if this was its class."""
+    counts = sample.answer is not None and sample.answer.key == key
+    return replace(sample, answer=None) if counts else sample

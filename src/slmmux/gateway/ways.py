@@ -1,6 +1,6 @@
 """`NAME:METHOD`: the methods that a profile can be asked by.
 
-They are those of `slmmux eval` that give one answer without knowing it, with the draws that each
+They are those of `slmmux eval` that answer without knowing the answer, each with the draws that it
 needs: a method that reads one model's samples asks one model.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from slmmux.selection import priority
-from slmmux.types import Model
+from slmmux.types import Model, RuleName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +17,14 @@ class Way:
 
     Attributes:
         summary: one line for a person.
+        rule: how votes are counted; None leaves that to the profile.
         one: only the model with the highest validation accuracy is asked.
         k: samples a model, where the method says how many.
         temperature: where the method says which.
     """
 
     summary: str
+    rule: RuleName | None = None
     one: bool = False
     k: int | None = None
     temperature: float | None = None
@@ -38,10 +40,17 @@ class Way:
         return chosen
 
 
-MUX = Way(summary="the most confident model's most common answer")
+OWN = Way(summary="the vote of the pool")
 WAYS: dict[str, Way] = {
-    "mux": MUX,
-    "self_consistency": Way(summary="the best model's most common answer", one=True),
-    "single": Way(summary="one sample of the best model", one=True, k=1),
-    "single_greedy": Way(summary="the best model at temperature 0", one=True, k=1, temperature=0.0),
+    "mux": Way(summary="the most confident model's most common answer", rule="mux"),
+    "pooled_vote": Way(summary="the most common answer of all samples", rule="pooled_vote"),
+    "calibrated": Way(
+        summary="the most common answer by the models' weights, with its probability",
+        rule="calibrated",
+    ),
+    "self_consistency": Way(summary="the best model's most common answer", rule="mux", one=True),
+    "single": Way(summary="one sample of the best model", rule="mux", one=True, k=1),
+    "single_greedy": Way(
+        summary="the best model at temperature 0", rule="mux", one=True, k=1, temperature=0.0
+    ),
 }
