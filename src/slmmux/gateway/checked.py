@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from slmmux.gateway.failures import RequestError
 from slmmux.gateway.fields import REASONS
@@ -20,13 +21,23 @@ def checked(form: type[T], body: dict[str, Any]) -> T:
     try:
         return form.model_validate(body)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        param = _param(problem["loc"], body, problem["type"])
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        param, problem = _foremost(problems, body)
         raise RequestError(_sentence(problem, param), param=param) from None
 
 
-def _sentence(problem: Any, param: str) -> str:
-    reason = REASONS.get(param)
+def _foremost(problems: Sequence[ErrorDetails], body: dict[str, Any]) -> tuple[str, ErrorDetails]:
+    """The problem to tell of the first field with one.
+
+    A field with alternatives has a problem for each: what went furthest was probably meant.
+    """
+    field = problems[0]["loc"][:1]
+    found = [(_param(p["loc"], body, p["type"]), p) for p in problems if p["loc"][:1] == field]
+    return max(found, key=lambda one: (one[0].count("."), not one[1]["type"].endswith("_type")))
+
+
+def _sentence(problem: ErrorDetails, param: str) -> str:
+    reason = REASONS.get(param.partition(".")[0])
     if reason is not None:
         return f"{param} cannot be honoured: {reason}"
     if problem["type"] == "extra_forbidden":

@@ -1,0 +1,149 @@
+"""What a client may send and a pool cannot honour: a sentence and the field, never silence."""
+
+from typing import Any
+
+import pytest
+
+from slmmux.gateway.caps import Caps
+from slmmux.testing import FaultEndpoint
+
+USER = {"role": "user", "content": "6 × 7?"}
+TOOL = {"type": "function", "function": {"name": "add"}}
+
+
+def schema(of: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": of}}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "param", "words"),
+    [
+        ("logprobs", True, "logprobs", "ask a member model"),
+        ("top_logprobs", 3, "top_logprobs", "ask a member model"),
+        ("logit_bias", {"50256": -100}, "logit_bias", "token ids"),
+        ("functions", [], "functions", "use tools"),
+        ("store", True, "store", "nothing is stored"),
+        ("modalities", ["audio"], "modalities.0", "in text"),
+        ("reasoning_effort", "low", "reasoning_effort", "ask one by its name"),
+        ("colour", "red", "colour", "is not known"),
+        ("temperature", 3, "temperature", "less than or equal to 2"),
+        ("temperature", "hot", "temperature", "valid number"),
+        ("max_tokens", 0, "max_tokens", "greater than or equal to 1"),
+        ("stop", ["a"] * 5, "stop", "at most 4"),
+        ("seed", 1.5, "seed", "valid integer"),
+        ("n", 0, "n", "greater than or equal to 1"),
+        ("n", 99, "n", "1 to 32"),
+        ("stream", "yes", "stream", "valid boolean"),
+        ("messages", [], "messages", "at least 1"),
+        ("messages", "LEFT OUT", "messages", "required"),
+        ("messages", [{"role": "king", "content": "x"}], "messages.0", "role"),
+        ("messages", [{"role": "user"}], "messages.0.content", "required"),
+        ("messages", [{"role": "user", "content": " "}], None, "empty"),
+        ("messages", [{**USER, "mood": "good"}], "messages.0.mood", "is not known"),
+        ("messages", [{"role": "tool", "content": "x"}], "messages.0.tool_call_id", "required"),
+        ("model", "pol", "model", "did you mean pool"),
+        ("model", "pool:oracle", "model", "there is no model"),
+        ("model", "", "model", "say which"),
+        ("model", 7, "model", "say which"),
+        ("response_format", {"type": "xml"}, "response_format", "json_schema"),
+        ("response_format", schema({"type": "no"}), None, "cannot be used"),
+        ("response_format", schema({"$ref": "http://127.0.0.1/x"}), None, "not followed"),
+        ("response_format", schema({"$ref": "#/$defs/x"}), None, "cannot be used"),
+        ("tools", [], "tools", "at least 1"),
+        (
+            "tool_choice",
+            {"type": "function", "function": {"name": "sub"}},
+            "tool_choice",
+            "no tool",
+        ),
+        ("slmmux", {"k": 0}, "slmmux.k", "greater than or equal to 1"),
+        ("slmmux", {"k": 501}, "slmmux.k", "500"),
+        ("slmmux", {"samples": 3}, "slmmux.samples", "is not known"),
+        ("slmmux", {"quorum": 2}, "slmmux.quorum", "1 models"),
+        ("slmmux", {"deadline_s": 601}, "slmmux.deadline_s", "at most 600"),
+        ("slmmux", {"stopping": "never"}, "slmmux.stopping", "exact"),
+        ("slmmux", {"stopping": {"risk": 2}}, "slmmux.stopping.risk", "less than 1"),
+        ("slmmux", {"choices": ["one"]}, None, "two or more"),
+        ("slmmux", {"kind": "guess"}, "slmmux.kind", "math"),
+    ],
+)
+async def test_what_cannot_be_honoured_is_refused_with_its_field(
+    serve: Any, field: str, value: Any, param: str | None, words: str
+) -> None:
+    running = await serve(endpoint := FaultEndpoint())
+    more = {field: value}
+    if field == "tool_choice":
+        more["tools"] = [TOOL]
+    status, error = await running.refusal(**more)
+    assert status == (404 if field == "model" and value in ("pol", "pool:oracle") else 400)
+    assert error["type"] == "invalid_request_error"
+    assert words in error["message"]
+    if param is not None:
+        assert error["param"] == param
+    assert endpoint.requests == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"logprobs": False, "top_logprobs": None, "store": False, "metadata": {}},
+        {"n": 1, "service_tier": "auto", "modalities": ["text"], "functions": None},
+        {"response_format": {"type": "text"}, "stream": False, "stream_options": None},
+        {"tools": [TOOL], "tool_choice": "none", "parallel_tool_calls": True},
+        {"stop": "END", "temperature": 1, "slmmux": None, "logit_bias": {}},
+    ],
+)
+async def test_what_asks_for_nothing_special_is_taken(serve: Any, fields: dict[str, Any]) -> None:
+    running = await serve(FaultEndpoint())
+    assert (await running.ask(**fields))["slmmux"]["answer"] == "42"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "param"),
+    [
+        ("echo", True, "echo"),
+        ("logprobs", 1, "logprobs"),
+        ("suffix", "x", "suffix"),
+        ("best_of", 3, "best_of"),
+        ("prompt", ["a", "b"], "prompt"),
+        ("prompt", [1], "prompt.0"),
+    ],
+)
+async def test_completions_refuse_what_only_a_member_model_can_do(
+    serve: Any, field: str, value: Any, param: str
+) -> None:
+    running = await serve(FaultEndpoint())
+    body = {"model": "pool", "prompt": "6 × 7?", field: value}
+    status, reply = await running.post(body, "completions")
+    assert (status, reply["error"]["param"]) == (400, param)
+
+
+async def test_a_method_that_takes_one_sample_takes_no_other_k(serve: Any) -> None:
+    running = await serve(FaultEndpoint())
+    status, error = await running.refusal(model="pool:single", slmmux={"k": 3})
+    assert (status, error["param"]) == (400, "slmmux.k")
+
+
+async def test_pictures_go_to_models_that_take_more_than_text(serve: Any) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    content = [{"type": "text", "text": "What is it?"}, picture]
+    running = await serve(a := FaultEndpoint())
+    await running.ask(messages=[{"role": "user", "content": content}], slmmux={"k": 1})
+    assert a.requests[0]["messages"][0]["content"] == content
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/chat/completions"), ("GET", "/nope")])
+async def test_paths_and_methods_that_are_not_there_fail_in_the_same_shape(
+    serve: Any, method: str, path: str
+) -> None:
+    running = await serve(FaultEndpoint())
+    async with running.session.request(method, running.url + path) as reply:
+        assert reply.status == (404 if path == "/nope" else 405)
+        assert (await reply.json())["error"]["type"] == "invalid_request_error"
+
+
+async def test_a_fan_out_beyond_the_cap_is_refused(serve: Any) -> None:
+    running = await serve(FaultEndpoint(), FaultEndpoint(), caps=Caps(draws=5))
+    status, error = await running.refusal()
+    assert (status, error["param"]) == (400, "slmmux.k")
+    assert "6 draws" in error["message"]
