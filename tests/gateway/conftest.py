@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -71,13 +70,6 @@ class Serve(Protocol):
     ) -> Awaitable[Running]: ...
 
 
-def events(parts: list[str]) -> list[Any]:
-    """The JSON events of a stream, without comments and the end."""
-    data = [part.removeprefix("data: ") for part in parts if part.startswith("data: ")]
-    assert data[-1] == "[DONE]"
-    return [json.loads(text) for text in data[:-1]]
-
-
 @pytest.fixture(name="stack")
 async def exit_stack() -> AsyncIterator[AsyncExitStack]:
     async with AsyncExitStack() as stack:
@@ -95,13 +87,10 @@ async def starter(stack: AsyncExitStack) -> Serve:
         kind: Any = "auto",
         **mux: Any,
     ) -> Running:
-        models = []
-        for name, endpoint in zip("abcdef", endpoints, strict=False):
-            if isinstance(endpoint, FaultEndpoint):
-                if not endpoint.base_url:
-                    await stack.enter_async_context(endpoint)
-                endpoint = Model(name=name, model=f"model-{name}", base_url=endpoint.base_url)
-            models.append(endpoint)
+        models = [
+            await model_at(name, endpoint, stack)
+            for name, endpoint in zip("abcdef", endpoints, strict=False)
+        ]
         served = Served(name="pool", models=tuple(models), settings=MuxConfig(**mux), kind=kind)
         serving = serve_profiles([served], limits)
         await stack.enter_async_context(serving.pool)
@@ -120,6 +109,15 @@ async def starter(stack: AsyncExitStack) -> Serve:
     return start
 
 
+async def model_at(name: str, endpoint: FaultEndpoint | Model, stack: AsyncExitStack) -> Model:
+    """A model of this name at an endpoint, which is started when it does not run yet."""
+    if isinstance(endpoint, Model):
+        return endpoint
+    if not endpoint.base_url:
+        await stack.enter_async_context(endpoint)
+    return Model(name=name, model=f"model-{name}", base_url=endpoint.base_url)
+
+
 async def stop(server: uvicorn.Server) -> None:
     """Stop listening, and let go of what clients still hold."""
     for listening in server.servers:
@@ -135,7 +133,7 @@ def waiter() -> Callable[[Callable[[], bool]], Awaitable[None]]:
 
     async def until(so: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
-            while not so():
+            while not so():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.01)
 
     return until

@@ -25,7 +25,7 @@ TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "
 def saying(*texts: str) -> FaultEndpoint:
     """An endpoint whose requests get these replies, in order and again."""
     given = iter(range(10**6))
-    return FaultEndpoint(text=lambda body, _: texts[next(given) % len(texts)])
+    return FaultEndpoint(text=lambda *_: texts[next(given) % len(texts)])
 
 
 def message(**fields: Any) -> Reply:
@@ -270,7 +270,7 @@ async def test_choices_are_put_below_the_question_and_read(serve: Any) -> None:
 async def test_without_a_readable_answer_the_best_models_first_text_is_the_reply(
     serve: Any,
 ) -> None:
-    async with saying("Who knows?") as a, saying("Hmm.", "Well.") as b:
+    async with saying("Who knows?") as a, saying("What a question!", "Well.") as b:
         models = [
             Model(name=n, model=n, base_url=e.base_url, validation_accuracy=accuracy)
             for n, e, accuracy in (("a", a, 0.1), ("b", b, 0.9))
@@ -279,7 +279,7 @@ async def test_without_a_readable_answer_the_best_models_first_text_is_the_reply
         reply = await running.ask(slmmux={"stopping": "off"})
         assert reply["slmmux"]["abstained"]
         assert reply["slmmux"]["answer"] is None
-        assert reply["choices"][0]["message"]["content"] == "Hmm."
+        assert reply["choices"][0]["message"]["content"] == "What a question!"
 
 
 async def test_all_upstreams_down_is_a_503_with_each_ones_reason(serve: Any) -> None:

@@ -266,7 +266,6 @@ class MemberRequest(_Open):
     """A request to a member model: it goes to the model's endpoint as it is."""
 
     model: Name
-    stream: bool | None = None
 
 
 # Why a field that is known is refused, for a person.

@@ -96,7 +96,7 @@ def _asking(request: str, reply: str) -> Schema:
                 "description": "The answer.",
                 "content": {
                     "application/json": {"schema": {"anyOf": [_ref(reply), own]}},
-                    "text/event-stream": {"schema": {"type": "string"}},
+                    "text/event-stream": {"schema": {}},
                 },
             },
             **_errors(_STATUSES),
