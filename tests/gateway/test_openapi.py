@@ -1,6 +1,7 @@
 """The OpenAPI document is true, and nothing near it crashes us."""
 
 import asyncio
+import copy
 import json
 import random
 import subprocess
@@ -32,7 +33,7 @@ VALID: dict[str, Any] = {
     "slmmux": {"k": 2, "stopping": {"risk": 0.1}, "kind": "math", "deadline_s": 5, "quorum": 1,
                "return_samples": True, "instruction": "off"},
 }  # fmt: skip
-ODD = (
+ODD: tuple[Any, ...] = (
     *(None, True, 0, -1, 1.5, 10**30, 1e308, [], {}, [[]], {"": None}, [None] * 200),
     *("", "x", "\x00", "\U0001f600", "a" * 5000, "pool:mux", "a"),
     *({"type": "function"}, {"role": "user"}),
@@ -54,11 +55,13 @@ def mutated(rng: random.Random) -> bytes:
                 continue
             action = rng.random()
             if action < 0.6:
-                node[key] = rng.choice(ODD)
+                node[key] = copy.deepcopy(rng.choice(ODD))
             elif action < 0.8:
                 del node[key]
             elif isinstance(node, dict):
-                node[rng.choice(("", "x", "role", "type", "$ref", "strict"))] = rng.choice(ODD)
+                node[rng.choice(("", "x", "role", "type", "$ref", "strict"))] = copy.deepcopy(
+                    rng.choice(ODD)
+                )
             break
     text = json.dumps(body).encode()
     if rng.random() < 0.2:
