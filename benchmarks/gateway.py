@@ -2,12 +2,15 @@
 
     python benchmarks/gateway.py
 
-Two processes on one machine. One holds the stub that plays the upstreams and the clients; the
-other holds the gateway, or the bare program, which reads each reply's JSON and does nothing with
-it. Both use uvloop. Every request is 3 models × 3 samples, stopping off, one call a sample; each
-question and each reply is a text of its own, and the answers are split over three classes.
+Three processes on one machine, all on uvloop. One holds the stub that plays the upstreams and the
+clients of both servers. One holds the gateway. The last holds the bare program: an `aiohttp.web`
+server that takes the same requests, makes the same upstream calls with one `gather`, reads each
+reply's JSON, and answers with the first one's text. Every request is 3 models × 3 samples, stopping
+off, one call a sample; each question and each reply is a text of its own, and the answers are split
+over three classes.
 
-1. Requests a second at saturation, stub without delay, 32 requests at a time.
+1. Requests a second at saturation, stub without delay, 32 requests at a time. Beside it, the bare
+   calls alone, without a server before them: what no gateway can reach.
 2. Latency with a stub that takes 50 ms, at half of the gateway's saturation.
 3. 500 requests at once with a stub that takes 1 s: passed through to one model, and of 9 calls.
 
@@ -22,12 +25,14 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, cast
 
 import aiohttp
 import uvloop
+from aiohttp import web
 
 from slmmux.config import MuxConfig
 from slmmux.gateway.app import build_app
@@ -50,8 +55,7 @@ class Stub(asyncio.Protocol):
     """An upstream as cheap as one can be: `/DELAY/v1/chat/completions`."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         self.received = b""
 
     def data_received(self, data: bytes) -> None:
@@ -127,13 +131,13 @@ def serve(port: int, ready: Connection) -> None:
 
 
 def bare(port: int, pipe: Connection) -> None:
-    """The bare program: does the measurements that it is told over the pipe."""
+    """The bare program."""
 
     async def main() -> None:
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session:
 
-            async def call(delay: str, text: str, model: int, sample: int) -> object:
+            async def call(delay: str, text: str, model: int, sample: int) -> Any:
                 body = {
                     "model": f"m{model}",
                     "messages": [{"role": "user", "content": text}],
@@ -146,16 +150,29 @@ def bare(port: int, pipe: Connection) -> None:
                 async with session.post(url, json=body) as reply:
                     return json.loads(await reply.read())
 
-            async def ask(delay: str, number: int) -> None:
-                text = question(number)
-                await asyncio.gather(
-                    *(call(delay, text, m, j) for m in range(MODELS) for j in range(K))
-                )
+            async def ask(delay: str, text: str) -> Any:
+                calls = (call(delay, text, m, j) for m in range(MODELS) for j in range(K))
+                return (await asyncio.gather(*calls))[0]
 
+            async def handle(request: web.Request) -> web.Response:
+                body = json.loads(await request.read())
+                first = await ask(body["model"], body["messages"][0]["content"])
+                usage = {"draws": MODELS * K}
+                return web.json_response({"choices": first["choices"], "slmmux": usage})
+
+            async def alone(delay: str, number: int) -> None:
+                await ask(delay, question(number))
+
+            app = web.Application()
+            app.router.add_post("/v1/chat/completions", handle)
+            runner = web.AppRunner(app, access_log=None)
+            await runner.setup()
+            listener = bind("127.0.0.1", 0)
+            await web.SockSite(runner, listener).start()
+            pipe.send(listener.getsockname()[1])
             loop = asyncio.get_running_loop()
-            while (task := await loop.run_in_executor(None, pipe.recv)) is not None:
-                name, *arguments = task
-                pipe.send(await MEASURES[name](ask, *arguments))
+            while (first := await loop.run_in_executor(None, pipe.recv)) is not None:
+                pipe.send(await saturation(alone, first))
 
     raise_file_limit()
     uvloop.run(main())
@@ -208,13 +225,6 @@ async def crowd(ask: Ask, first: int) -> list[float]:
     return list(await asyncio.gather(*(one(first + i) for i in range(MANY))))
 
 
-MEASURES: dict[str, Callable[..., Awaitable[object]]] = {
-    "saturation": saturation,
-    "latencies": latencies,
-    "crowd": crowd,
-}
-
-
 class Clients:
     """Clients of the gateway, each request over a connection that is kept."""
 
@@ -249,64 +259,58 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-async def measure(gateway_pid: int, port: int, pipe: Connection) -> None:
-    loop = asyncio.get_running_loop()
+async def measure(ours: Clients, theirs: Clients, alone: Callable[[int], Awaitable[float]]) -> None:
+    """All measurements, printed as they come."""
     numbers = iter(range(0, 10**9, 10**5))
+    await saturation(ours.vote, next(numbers))  # warm
+    await saturation(theirs.vote, next(numbers))
+    ratios, bounds, rates = [], [], []
+    for _ in range(PAIRS):
+        mine = await saturation(ours.vote, next(numbers))
+        bare_rate = await saturation(theirs.vote, next(numbers))
+        calls = await alone(next(numbers))
+        rates.append(mine)
+        ratios.append(mine / bare_rate)
+        bounds.append(mine / calls)
+        print(f"  gateway {mine:.0f}/s, bare server {bare_rate:.0f}/s, calls alone {calls:.0f}/s")
+    print(
+        f"saturation: median ratio {statistics.median(ratios):.2f} (at least 0.6); "
+        f"to the calls alone {statistics.median(bounds):.2f}\n"
+    )
+    await half_load(ours, theirs, statistics.median(rates) / 2, numbers)
+    passed = [await crowd(ours.pass_through, next(numbers)) for _ in range(3)]
+    p99 = statistics.median(quantile(took, 0.99) for took in passed)
+    print(f"{MANY} passed through at once: p99 {p99:.2f} s (at most 1.4)\n")
+    ratios = []
+    for _ in range(3):
+        mine = max(await crowd(ours.vote, next(numbers)))
+        bare_s = max(await crowd(theirs.vote, next(numbers)))
+        ratios.append(mine / bare_s)
+        print(f"  {MANY} of 9 calls: gateway {mine:.2f} s, bare server {bare_s:.2f} s")
+    print(f"{MANY} of 9 calls at once: median ratio {statistics.median(ratios):.2f} (at most 2)")
 
-    async def reference(name: str, *arguments: float) -> object:
-        await loop.run_in_executor(None, pipe.send, (name, next(numbers), *arguments))
-        return await loop.run_in_executor(None, pipe.recv)
 
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        clients = Clients(session, port)
-        await saturation(clients.vote, next(numbers))  # warm
-        await reference("saturation")
-        ratios, rates = [], []
-        for _ in range(PAIRS):
-            ours = await saturation(clients.vote, next(numbers))
-            theirs = await reference("saturation")
-            assert isinstance(theirs, float)
-            rates.append(ours)
-            ratios.append(ours / theirs)
-            print(f"  gateway {ours:.0f}/s, bare {theirs:.0f}/s, ratio {ratios[-1]:.2f}")
-        print(f"saturation: median ratio {statistics.median(ratios):.2f} (at least 0.6)\n")
-
-        rate = statistics.median(rates) / 2
-        added50, added99 = [], []
-        for _ in range(PAIRS):
-            mine = await latencies(clients.vote, next(numbers), rate)
-            others = await reference("latencies", rate)
-            assert isinstance(others, list)
-            added50.append((quantile(mine, 0.5) - quantile(others, 0.5)) * 1000)
-            added99.append((quantile(mine, 0.99) - quantile(others, 0.99)) * 1000)
-            print(
-                f"  at {rate:.0f}/s: added p50 {added50[-1]:.1f} ms to "
-                f"{quantile(others, 0.5) * 1000:.1f}, p99 {added99[-1]:.1f} ms to "
-                f"{quantile(others, 0.99) * 1000:.1f}"
-            )
+async def half_load(ours: Clients, theirs: Clients, rate: float, numbers: Iterator[int]) -> None:
+    """Latency at this rate, against the bare server's."""
+    added: dict[float, list[float]] = {0.5: [], 0.99: []}
+    for _ in range(PAIRS):
+        mine = await latencies(ours.vote, next(numbers), rate)
+        bare_s = await latencies(theirs.vote, next(numbers), rate)
+        for share, found in added.items():
+            found.append((quantile(mine, share) - quantile(bare_s, share)) * 1000)
         print(
-            f"half load: added p50 {statistics.median(added50):.1f} ms (at most 3), "
-            f"p99 {statistics.median(added99):.1f} ms (at most 10)\n"
+            f"  at {rate:.0f}/s: p50 {quantile(mine, 0.5) * 1000:.1f} ms and bare "
+            f"{quantile(bare_s, 0.5) * 1000:.1f}; p99 {quantile(mine, 0.99) * 1000:.1f} ms and bare "
+            f"{quantile(bare_s, 0.99) * 1000:.1f}"
         )
-
-        passed = [await crowd(clients.pass_through, next(numbers)) for _ in range(3)]
-        p99 = statistics.median(quantile(took, 0.99) for took in passed)
-        print(f"{MANY} passed through at once: p99 {p99:.2f} s (at most 1.4)")
-        ratios = []
-        for _ in range(3):
-            ours = max(await crowd(clients.vote, next(numbers)))
-            theirs = await reference("crowd")
-            assert isinstance(theirs, list)
-            ratios.append(ours / max(theirs))
-            print(f"  {MANY} of 9 calls: gateway {ours:.2f} s, bare {max(theirs):.2f} s")
-        print(
-            f"{MANY} of 9 calls at once: median ratio {statistics.median(ratios):.2f} (at most 2)"
-        )
-        print(f"memory: at most {peak_mb(gateway_pid):.0f} MB (below 300)")
+    print(
+        f"half load: added p50 {statistics.median(added[0.5]):.1f} ms (at most 3), "
+        f"p99 {statistics.median(added[0.99]):.1f} ms (at most 10)\n"
+    )
 
 
 async def main() -> None:
+    """Start the processes, and measure."""
     raise_file_limit()
     needed = 2 * MANY * MODELS * K + 2000
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < needed:
@@ -315,16 +319,23 @@ async def main() -> None:
     stub = await loop.create_server(Stub, "127.0.0.1", 0, backlog=8192)
     stub_port = stub.sockets[0].getsockname()[1]
     context = multiprocessing.get_context("spawn")
-    ready, other_end = context.Pipe()
-    pipe, its_end = context.Pipe()
-    gateway = context.Process(target=serve, args=(stub_port, other_end), daemon=True)
-    program = context.Process(target=bare, args=(stub_port, its_end), daemon=True)
-    gateway.start()
-    program.start()
+    started = []
+    for target in (serve, bare):
+        pipe, its_end = context.Pipe()
+        process = context.Process(target=target, args=(stub_port, its_end), daemon=True)
+        process.start()
+        started.append((process, pipe, await loop.run_in_executor(None, pipe.recv)))
+    (gateway, _, port), (program, pipe, bare_port) = started
+
+    async def alone(first: int) -> float:
+        await loop.run_in_executor(None, pipe.send, first)
+        found: float = await loop.run_in_executor(None, pipe.recv)
+        return found
+
     try:
-        port = await loop.run_in_executor(None, ready.recv)
-        assert gateway.pid is not None
-        await measure(gateway.pid, port, pipe)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            await measure(Clients(session, port), Clients(session, bare_port), alone)
+        print(f"memory of the gateway: at most {peak_mb(gateway.pid or 0):.0f} MB (below 300)")
     finally:
         gateway.terminate()
         program.terminate()

@@ -43,6 +43,8 @@ def as_asked(model: Model, question: Question) -> Model:
     if not isinstance(question, Conversation):
         return model
     wanted = question.options
+    if wanted.temperature is None and wanted.top_p is None and wanted.max_tokens is None:
+        return model
     return replace(
         model,
         temperature=model.temperature if wanted.temperature is None else wanted.temperature,

@@ -68,7 +68,9 @@ class PoolRule:
         if self.weights is not None:
             return select_weighted(tallies, streams, self.rule, self.weights, exact=exact)
         selection = select(tallies, self._accuracies)
-        return leave_open(selection, streams, self.priority, self._k) if exact else selection
+        if exact and any(s.open for s in streams):
+            selection = leave_open(selection, streams, self.priority, self._k)
+        return selection
 
     def is_sure(self, selection: Selection) -> bool:
         """Whether a selection is known to be sure enough."""

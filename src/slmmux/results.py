@@ -16,25 +16,20 @@ def to_json(result: Result) -> dict[str, Json]:
     """The result as plain JSON values, with the schema's name and version first."""
     fields: dict[str, Json] = {"schema": SCHEMA, "answer": result.answer}
     for field in dataclasses.fields(result):
-        fields[field.name] = plain(getattr(result, field.name))
+        fields[field.name] = _plain(getattr(result, field.name))
     fields["draws_saved"] = result.draws_saved
     return fields
 
 
-def plain(value: object) -> Json:
-    """A value that crosses modules as plain JSON values.
-
-    Raises:
-        TypeError: it has no JSON form.
-    """
+def _plain(value: object) -> Json:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
+        return [_plain(inner) for inner in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 

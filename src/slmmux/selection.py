@@ -73,6 +73,8 @@ def is_decided(streams: Sequence[Stream], weights: Weights | None = None) -> boo
         streams: in priority order, or in pool order where votes are added up.
         weights: of the models' votes, in the same order; None is Algorithm 1.
     """
+    if not any(s.open for s in streams):
+        return True
     if weights is not None:
         classes = can_win(streams, weights)
         return len(classes) <= 1 and None not in classes

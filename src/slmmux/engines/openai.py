@@ -7,7 +7,7 @@ CPU a call; retries and limits live in `sampling`.
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -34,6 +34,8 @@ _FORMS = 1024  # that are remembered as rejected
 _SECRET = 8  # characters from which on a key is one: `none` and `EMPTY` are not
 
 _Connected = AsyncGenerator[aiohttp.ClientSession, None]
+_Replying = AbstractAsyncContextManager[aiohttp.ClientResponse]
+_WRONG = (TimeoutError, aiohttp.ClientError)
 
 
 class OpenAIEngine:
@@ -144,49 +146,49 @@ class OpenAIEngine:
         Raises:
             EngineError: the endpoint did not answer, or not with status 200.
         """
-        async with self._sent(model, path, {**body, "model": model.model}) as reply:
-            if reply.status != HTTPStatus.OK:
-                said = self._without_key(await self._whole(model, reply))
-                raise refusal(model, reply.status, reply.headers, said, self._endpoint)
-            yield Relayed(reply.content_type, reply.content.iter_any())
+        try:
+            async with await self._sent(path, {**body, "model": model.model}) as reply:
+                if reply.status != HTTPStatus.OK:
+                    said = self._without_key(await self._whole(model, reply))
+                    raise refusal(model, reply.status, reply.headers, said, self._endpoint)
+                yield Relayed(reply.content_type, reply.content.iter_any())
+        except _WRONG as error:
+            raise self._told(model, error) from _cause(error)
 
     async def _post(self, request: Request) -> list[Completion]:
-        path = "chat/completions" if request.model.api == "chat" else "completions"
-        async with self._sent(request.model, path, _body(request)) as reply:
-            body = await self._whole(request.model, reply)
+        model = request.model
+        path = "chat/completions" if model.api == "chat" else "completions"
+        try:
+            async with await self._sent(path, _body(request)) as reply:
+                body = await self._whole(model, reply)
+        except _WRONG as error:
+            raise self._told(model, error) from _cause(error)
         return self._read(request, reply.status, reply.headers, body)
 
-    @asynccontextmanager
-    async def _sent(
-        self, model: Model, path: str, body: Mapping[str, Any]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The reply's head; what goes wrong from here to its end is told in our words."""
+    async def _sent(self, path: str, body: Mapping[str, Any]) -> _Replying:
+        session = await self._session()
+        return session.post(f"{self._base_url}/{path}", json=body, allow_redirects=False)
+
+    def _told(self, model: Model, error: Exception) -> EngineError:
+        """What went wrong between a request and the end of its reply, in our words."""
         name = model.name
-        try:
-            session = await self._session()
-            async with session.post(
-                f"{self._base_url}/{path}", json=body, allow_redirects=False
-            ) as reply:
-                yield reply
-        except TimeoutError as error:
-            raise no_reply(model, self._endpoint, self._timeout_s) from error
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-            raise UnreachableError(
+        if isinstance(error, TimeoutError):
+            return no_reply(model, self._endpoint, self._timeout_s)
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
+            return UnreachableError(
                 f"{name}: {_why(error)} at {self._endpoint}; start the server, or remove the "
                 "model from the pool"
-            ) from error
-        except aiohttp.ClientResponseError as error:
-            # `from None`: aiohttp's error carries the request's headers, with the key.
+            )
+        if isinstance(error, aiohttp.ClientResponseError):
             why = excerpt(error.message.strip().partition("\n")[0].rstrip(":"))
-            raise ReplyError(
+            return ReplyError(
                 f"{name}: {self._endpoint} does not speak HTTP ({why}); "
                 "check base_url, http or https, and the port"
-            ) from None
-        except aiohttp.ClientError as error:
-            raise ConnectionDroppedError(
-                f"{name}: {self._endpoint} closed the connection before its reply was complete "
-                f"({type(error).__name__})"
-            ) from error
+            )
+        return ConnectionDroppedError(
+            f"{name}: {self._endpoint} closed the connection before its reply was complete "
+            f"({type(error).__name__})"
+        )
 
     async def _whole(self, model: Model, reply: aiohttp.ClientResponse) -> bytes:
         """The body, as long as it is one that a model may have written."""
@@ -285,6 +287,11 @@ def _message(message: Message) -> Any:
     if message.raw is not None:
         return json.loads(message.raw)
     return {"role": message.role, "content": message.content}
+
+
+def _cause(error: Exception) -> Exception | None:
+    """What stands behind ours; not where it carries the request's headers, with the key."""
+    return None if isinstance(error, aiohttp.ClientResponseError) else error
 
 
 def _why(error: aiohttp.ClientError) -> str:

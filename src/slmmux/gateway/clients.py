@@ -21,14 +21,27 @@ async def unless_gone(receive: Receive, work: Coroutine[object, object, T]) -> T
     Raises:
         ClientDisconnect: the client has gone.
     """
-    working, leaving = asyncio.create_task(work), asyncio.create_task(gone(receive))
+    here = asyncio.current_task()
+    leaving = asyncio.create_task(gone(receive))
+    left = False
+
+    def stop(_: object) -> None:
+        nonlocal left
+        if here is not None and not leaving.cancelled():
+            left = True
+            here.cancel()
+
+    leaving.add_done_callback(stop)
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
+        return await work
+    except asyncio.CancelledError:
+        # Another cancellation, from a server that stops, goes on as it came.
+        if left and here is not None and not here.uncancel():
+            raise ClientDisconnect from None
+        raise
     finally:
-        await _end(working, leaving)
+        leaving.remove_done_callback(stop)
+        leaving.cancel()
 
 
 async def gone(receive: Receive) -> None:

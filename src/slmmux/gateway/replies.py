@@ -8,7 +8,7 @@ from typing import Literal
 from slmmux.gateway.asked import Asked
 from slmmux.gateway.structured import json_in
 from slmmux.gateway.voting import Voted
-from slmmux.results import Json, plain
+from slmmux.results import Json
 from slmmux.types import Sample, Usage
 
 Api = Literal["chat", "completions"]
@@ -49,7 +49,9 @@ class Head:
     created: int = field(default_factory=lambda: int(time.time()))
     token: str = field(default_factory=lambda: secrets.token_hex(12))
 
-    def object(self, choices: list[Json], *, chunk: bool = False, **more: Json) -> dict[str, Json]:
+    def object(
+        self, choices: list[Json], *, chunk: bool = False, **more: object
+    ) -> dict[str, object]:
         """A reply, or a chunk of one."""
         return {
             "id": f"{'chatcmpl' if self.api == 'chat' else 'cmpl'}-{self.token}",
@@ -61,7 +63,7 @@ class Head:
         }
 
 
-def reply(voted: Voted, head: Head) -> dict[str, Json]:
+def reply(voted: Voted, head: Head) -> dict[str, object]:
     """The whole reply."""
     choices: list[Json] = [
         {
@@ -84,17 +86,17 @@ def usage(used: Usage) -> dict[str, Json]:
     }
 
 
-def behind(voted: Voted) -> dict[str, Json]:
-    """The vote behind the reply: fields as in docs/results.md."""
+def behind(voted: Voted) -> dict[str, object]:
+    """The vote behind the reply: fields as in docs/results.md, for `to_json` of pydantic."""
     result, asked = voted.result, voted.asked
-    found = {key: plain(getattr(result, key)) for key in _TOLD}
-    found |= {key: plain(getattr(result.selection, key)) for key in _SELECTED}
+    found: dict[str, object] = {key: getattr(result, key) for key in _TOLD}
+    found |= {key: getattr(result.selection, key) for key in _SELECTED}
     found["kind_from"] = asked.kind_from
     if asked.kind_from == "fallback":
         found["kind_note"] = _FALLBACK
     found["usage_estimated"] = result.usage.estimated
     if asked.return_samples:
-        found["samples"] = plain(result.samples)
+        found["samples"] = result.samples
     return found
 
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from typing import TypeAlias
 
 from pydantic_core import to_json
@@ -20,7 +20,7 @@ from slmmux.gateway.failures import bug, failure_of
 from slmmux.gateway.progress import Progress
 from slmmux.gateway.replies import Head, behind, content, finish_reason, tool_calls, usage
 from slmmux.gateway.voting import Voted
-from slmmux.results import Json, plain
+from slmmux.results import Json
 from slmmux.types import Sample
 from slmmux.waves import OnSample
 
@@ -58,7 +58,7 @@ async def events(asked: Asked, head: Head, ask: Ask) -> AsyncGenerator[bytes, No
             if sample is not None:
                 progress.add(sample)
                 if asked.return_samples:
-                    yield _event(head.object([], chunk=True, slmmux={"sample": plain(sample)}))
+                    yield _event(head.object([], chunk=True, slmmux={"sample": sample}))
             yield _comment(progress)
         for event in _closing(await voting, head):
             yield event
@@ -90,7 +90,7 @@ async def _arriving(samples: "asyncio.Queue[Sample | None]") -> AsyncGenerator[S
 def _closing(voted: Voted, head: Head) -> Iterator[bytes]:
     """The answers, how they ended, what is behind them, and what they took."""
     include = voted.asked.include_usage
-    more: dict[str, Json] = {"usage": None} if include else {}
+    more: dict[str, object] = {"usage": None} if include else {}
     for index, sample in enumerate(voted.answers):
         for delta in _deltas(sample, voted.asked, first=index == 0):
             yield _event(head.object([_part(head, index, delta)], chunk=True, **more))
@@ -143,7 +143,7 @@ def _choice(index: int, delta: Json, finish: str | None = None) -> dict[str, Jso
     return {"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}
 
 
-def _event(value: dict[str, Json]) -> bytes:
+def _event(value: Mapping[str, object]) -> bytes:
     return b"data: " + to_json(value) + b"\n\n"
 
 
