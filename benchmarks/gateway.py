@@ -36,7 +36,7 @@ from aiohttp import web
 
 from slmmux.config import MuxConfig
 from slmmux.gateway.app import build_app
-from slmmux.gateway.server import bind, raise_file_limit, server_of
+from slmmux.gateway.server import bind, raise_file_limit, server_of, settle
 from slmmux.gateway.state import Gateway, Served, serve_profiles
 from slmmux.sampling import SamplingLimits
 from slmmux.types import Model
@@ -123,6 +123,7 @@ def serve(port: int, ready: Connection) -> None:
         async with serving.pool:
             gateway = Gateway(serving)
             listener = bind("127.0.0.1", 0)
+            settle()
             ready.send(listener.getsockname()[1])
             await server_of(build_app(gateway), gateway.caps).serve(sockets=[listener])
 
@@ -299,8 +300,8 @@ async def half_load(ours: Clients, theirs: Clients, rate: float, numbers: Iterat
         for share, found in added.items():
             found.append((quantile(mine, share) - quantile(bare_s, share)) * 1000)
         print(
-            f"  at {rate:.0f}/s: p50 {quantile(mine, 0.5) * 1000:.1f} ms and bare "
-            f"{quantile(bare_s, 0.5) * 1000:.1f}; p99 {quantile(mine, 0.99) * 1000:.1f} ms and bare "
+            f"  at {rate:.0f}/s: p50 {quantile(mine, 0.5) * 1000:.1f} ms and "
+            f"{quantile(bare_s, 0.5) * 1000:.1f}, p99 {quantile(mine, 0.99) * 1000:.1f} ms and "
             f"{quantile(bare_s, 0.99) * 1000:.1f}"
         )
     print(

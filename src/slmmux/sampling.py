@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
@@ -40,7 +40,7 @@ _LEAST = {
 }
 _Gate = asyncio.Semaphore
 Read: TypeAlias = Callable[[Completion], Awaitable[Answer | None]]
-OnReply: TypeAlias = Callable[[Sequence[Sample]], None]
+OnReply: TypeAlias = Callable[[Callable[[], Sequence[Sample]]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,21 +175,29 @@ class Sampler:
             prompt: the question, put to this model.
             indices: of the stream, as `runs` splits them.
             read: gets the answer out of each text.
-            on_reply: told of the samples of a reply before they are read.
+            on_reply: told of a reply before it is read, with what makes its samples as they are.
         """
         began = time.perf_counter()
         seed = self.seed_of(question_id, model, indices.start)
-        request = Request(model=model, prompt=prompt, seed=seed, n=len(indices))
+        request = Request(
+            model=model,
+            prompt=prompt,
+            seed=seed,
+            n=len(indices),
+            timeout_s=self._limits.request_timeout_s,
+        )
         try:
             completions = await self._ask(request)
         except EngineError as error:
             completions = [Completion(text=None, note=str(error))] * len(indices)
         latency_s = time.perf_counter() - began
-        unread = [
-            Sample(
+
+        def sample(offset: int, answer: Answer | None) -> Sample:
+            completion = completions[offset]
+            return Sample(
                 model=model.name,
                 question_id=question_id,
-                index=index,
+                index=indices[offset],
                 text=completion.text,
                 reasoning=completion.reasoning,
                 finish_reason=completion.finish_reason,
@@ -198,15 +206,16 @@ class Sampler:
                 seed=(seed + offset) % _SEEDS,
                 seed_honoured=completion.seed_honoured,
                 latency_s=latency_s,
+                answer=answer,
                 tool_calls=completion.tool_calls,
             )
-            for offset, (index, completion) in enumerate(zip(indices, completions, strict=False))
-        ]
+
+        count = min(len(indices), len(completions))
         if on_reply is not None:
-            on_reply(unread)
+            on_reply(lambda: [sample(offset, None) for offset in range(count)])
         samples = [
-            sample if sample.text is None else replace(sample, answer=await read(completion))
-            for sample, completion in zip(unread, completions, strict=False)
+            sample(i, None if completions[i].text is None else await read(completions[i]))
+            for i in range(count)
         ]
         missing = indices[len(samples) :]
         if not missing:

@@ -137,7 +137,7 @@ class Drawing:
         self._on_sample = on_sample
         self._reader = read or self._by_kind
         self._samples: list[dict[int, Sample]] = [{} for _ in models]
-        self._unread: list[dict[int, Sample]] = [{} for _ in models]
+        self._unread: list[list[Callable[[], Sequence[Sample]]]] = [[] for _ in models]
         self._issued = [0] * len(models)
         self._read_before: dict[Said, Answer | None] = {}
         self._waves = 0
@@ -253,7 +253,7 @@ class Drawing:
             self._prompts[model.name],
             indices,
             self._read,
-            on_reply=lambda came: unread.update({s.index: without_reasoning(s) for s in came}),
+            on_reply=unread.append,
         )
         for sample in map(without_reasoning, samples):
             self._samples[position][sample.index] = sample
@@ -277,7 +277,9 @@ class Drawing:
         """What was asked for and has no answer yet stays in the data, as a failure (rule 1)."""
         self._over = self._late = True
         for position, issued in enumerate(self._issued):
-            row, unread = self._samples[position], self._unread[position]
+            row = self._samples[position]
+            came = (sample for replies in self._unread[position] for sample in replies())
+            unread = {sample.index: without_reasoning(sample) for sample in came}
             for index in set(range(issued)) - set(row):
                 if index in unread:
                     row[index] = self._unread_in_time(unread[index])

@@ -113,7 +113,7 @@ def _profile(config: "Config", path: Path, kind: "Kind") -> "Served":
 
 async def _serve(config: "Config", served: "Sequence[Served]", listener: "socket") -> None:
     from slmmux.gateway.app import build_app
-    from slmmux.gateway.server import server_of
+    from slmmux.gateway.server import server_of, settle
     from slmmux.gateway.state import Gateway, serve_profiles
 
     serving = serve_profiles(served, config.sampling)
@@ -123,6 +123,7 @@ async def _serve(config: "Config", served: "Sequence[Served]", listener: "socket
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await _start_embedded(serving)
+            settle()
             gateway.ready = True
             _tell(serving, *listener.getsockname()[:2])
         except BaseException:

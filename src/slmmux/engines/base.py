@@ -42,12 +42,18 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """`n` samples of one model for one prompt; sample j asks for seed + j."""
+    """`n` samples of one model for one prompt; sample j asks for seed + j.
+
+    Attributes:
+        timeout_s: seconds after which whoever asks gives up; an engine with no less patience
+            needs no watch of its own.
+    """
 
     model: Model
     prompt: Prompt
     seed: int
     n: int = 1
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ _SECRET = 8  # characters from which on a key is one: `none` and `EMPTY` are not
 
 _Connected = AsyncGenerator[aiohttp.ClientSession, None]
 _Replying = AbstractAsyncContextManager[aiohttp.ClientResponse]
+_UNTIMED = aiohttp.ClientTimeout(total=None)  # two watches cost as much as reading the reply
 _WRONG = (TimeoutError, aiohttp.ClientError)
 
 
@@ -63,6 +64,7 @@ class OpenAIEngine:
         self._endpoint = name or _without_credentials(self._base_url)
         _check(self._base_url, api_key, self._endpoint)
         self._timeout_s = request_timeout_s
+        self._timeout = aiohttp.ClientTimeout(total=request_timeout_s)
         self._key = api_key
         self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         self._sessions: dict[
@@ -147,7 +149,8 @@ class OpenAIEngine:
             EngineError: the endpoint did not answer, or not with status 200.
         """
         try:
-            async with await self._sent(path, {**body, "model": model.model}) as reply:
+            whole = {**body, "model": model.model}
+            async with await self._sent(path, whole) as reply:
                 if reply.status != HTTPStatus.OK:
                     said = self._without_key(await self._whole(model, reply))
                     raise refusal(model, reply.status, reply.headers, said, self._endpoint)
@@ -159,15 +162,21 @@ class OpenAIEngine:
         model = request.model
         path = "chat/completions" if model.api == "chat" else "completions"
         try:
-            async with await self._sent(path, _body(request)) as reply:
+            watched = request.timeout_s is not None and request.timeout_s <= self._timeout_s
+            async with await self._sent(path, _body(request), watched=watched) as reply:
                 body = await self._whole(model, reply)
         except _WRONG as error:
             raise self._told(model, error) from _cause(error)
         return self._read(request, reply.status, reply.headers, body)
 
-    async def _sent(self, path: str, body: Mapping[str, Any]) -> _Replying:
+    async def _sent(
+        self, path: str, body: Mapping[str, Any], *, watched: bool = False
+    ) -> _Replying:
         session = await self._session()
-        return session.post(f"{self._base_url}/{path}", json=body, allow_redirects=False)
+        timeout = _UNTIMED if watched else self._timeout
+        return session.post(
+            f"{self._base_url}/{path}", json=body, allow_redirects=False, timeout=timeout
+        )
 
     def _told(self, model: Model, error: Exception) -> EngineError:
         """What went wrong between a request and the end of its reply, in our words."""
@@ -238,7 +247,7 @@ class OpenAIEngine:
         """One session, closed with this generator: `asyncio.run` closes the ones left open."""
         session = aiohttp.ClientSession(
             headers=self._headers,
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+            timeout=self._timeout,
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
         )

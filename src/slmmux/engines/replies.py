@@ -28,8 +28,7 @@ def read_reply(request: Request, body: bytes, where: str) -> list[Completion]:
     """
     reply = _parse(request, body, where)
     choices = _choices(request, reply, body, where)
-    ordered = sorted(enumerate(choices), key=lambda item: (_index(item[1], item[0]), item[0]))
-    chosen = [choice for _, choice in ordered][: request.n]
+    chosen = _ordered(choices)[: request.n]
     tools = _offers_tools(request)
     calls = [_tool_calls(choice) if tools else () for choice in chosen]
     texts = [
@@ -57,7 +56,7 @@ def read_reply(request: Request, body: bytes, where: str) -> list[Completion]:
 def _parse(request: Request, body: bytes, where: str) -> dict[str, Any]:
     text = body.decode("utf-8", errors="replace")
     try:
-        reply = json.loads(text, strict=False, parse_int=_integer)
+        reply = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise ReplyError(
             f"{request.model.name}: {where} sent something that is not JSON: {excerpt(text)}; "
@@ -72,6 +71,9 @@ def _integer(digits: str) -> int | None:
         return int(digits)
     except ValueError:
         return None
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_int=_integer)
 
 
 def _choices(
@@ -90,6 +92,13 @@ def _choices(
         raise ReplyError(f"{name}: {where} sent an empty list of choices")
     said = excerpt(body.decode("utf-8", errors="replace"))
     raise ReplyError(f"{name}: {where} sent a reply without choices: {said}")
+
+
+def _ordered(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if len(choices) == 1:
+        return choices
+    order = sorted(enumerate(choices), key=lambda item: (_index(item[1], item[0]), item[0]))
+    return [choice for _, choice in order]
 
 
 def _usages(
