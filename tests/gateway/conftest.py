@@ -85,13 +85,20 @@ async def starter(stack: AsyncExitStack) -> Serve:
         caps: Caps | None = None,
         limits: SamplingLimits = FAST,
         kind: Any = "auto",
+        bigger: Model | None = None,
         **mux: Any,
     ) -> Running:
         models = [
             await model_at(name, endpoint, stack)
             for name, endpoint in zip("abcdef", endpoints, strict=False)
         ]
-        served = Served(name="pool", models=tuple(models), settings=MuxConfig(**mux), kind=kind)
+        served = Served(
+            name="pool",
+            models=tuple(models),
+            settings=MuxConfig(**mux),
+            kind=kind,
+            bigger=bigger,
+        )
         serving = serve_profiles([served], limits)
         await stack.enter_async_context(serving.pool)
         gateway = Gateway(serving, caps or Caps())

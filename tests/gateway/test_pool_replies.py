@@ -396,3 +396,23 @@ async def test_health_is_told_apart_from_being_ready(serve: Any) -> None:
     async with running.session.get(f"{running.url}/readyz") as reply:
         assert reply.status == 503
         assert (await reply.json())["error"]["message"]
+
+
+async def test_an_answer_that_is_not_sure_enough_is_held_back_but_said(serve: Any) -> None:
+    running = await serve(saying("It is 1.", "It is 2.", "It is 3."), abstain_below=0.9)
+    reply = await running.ask(slmmux={"stopping": "off"})
+    assert reply["slmmux"]["abstained"]
+    assert "held back" in reply["slmmux"]["reason"]
+    assert reply["choices"][0]["message"]["content"] == "It is 1."
+
+
+async def test_a_bigger_model_is_asked_where_the_pool_is_not_sure(serve: Any) -> None:
+    async with saying("It is 42.") as b:
+        bigger = Model(name="big", model="big", base_url=b.base_url)
+        pool = saying("It is 1.", "It is 2.", "It is 3.")
+        running = await serve(pool, abstain_below=0.9, bigger=bigger)
+        reply = await running.ask(temperature=0)
+        assert reply["slmmux"]["decided_by"] == "big"
+        assert reply["slmmux"]["escalated"]["key"] == "1"
+        assert reply["choices"][0]["message"]["content"] == "It is 42."
+        assert b.requests[0]["temperature"] == 0

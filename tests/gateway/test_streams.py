@@ -135,7 +135,7 @@ async def test_a_client_that_goes_away_ends_the_upstream_calls(
         asking.cancel()
     await until(lambda: a.at_once + b.at_once == 0)
     assert a.abandoned == b.abandoned == 1
-    assert not running.server.server_state.tasks
+    await until(lambda: not running.server.server_state.tasks)
 
 
 def test_pieces_put_together_are_the_text() -> None:

@@ -54,7 +54,7 @@ def serve(
     listener = bind(host, port)
     raise_file_limit()
     with listener:
-        fetch_missing([model for one in served for model in one.models])
+        fetch_missing([model for one in served for model in one.members])
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(loaded, served, listener))
 
@@ -92,7 +92,15 @@ def _served(config: "Config", profiles: "Sequence[Path]", kind: "Kind") -> "list
 
     chosen = list(profiles) or ([config.profile] if config.profile is not None else [])
     if not chosen:
-        return [Served(name=_NAME, models=config.models, settings=config.mux, kind=kind)]
+        return [
+            Served(
+                name=_NAME,
+                models=config.models,
+                settings=config.mux,
+                kind=kind,
+                bigger=config.bigger,
+            )
+        ]
     return [_profile(config, path, kind) for path in chosen]
 
 
@@ -108,6 +116,7 @@ def _profile(config: "Config", path: Path, kind: "Kind") -> "Served":
         settings=applied.mux,
         kind=kind,
         calibration=profile.calibration,
+        bigger=applied.bigger,
     )
 
 

@@ -60,6 +60,7 @@ class Asked:
 
     Attributes:
         models: that are asked.
+        bigger: who is asked where their answer is not sure enough.
         seed: of the run.
         kind_from: what said how answers are read.
         read: gets the answer out of a completion.
@@ -71,6 +72,7 @@ class Asked:
     question: Conversation
     kind_from: KindFrom
     models: tuple[Model, ...]
+    bigger: Model | None
     plan: Plan
     rule: Rule
     seed: int
@@ -113,6 +115,7 @@ def asked(request: AnyRequest, body: dict[str, Any], vote: Vote, caps: Caps) -> 
         question=question,
         kind_from=kind_from,
         models=models,
+        bigger=None if plan.abstain_below is None else vote.profile.bigger,
         plan=plan,
         rule=vote.rule,
         seed=vote.profile.settings.seed if request.seed is None else request.seed,
@@ -287,6 +290,7 @@ def _plan(request: AnyRequest, extras: Extras, vote: Vote, models: int, caps: Ca
         schedule=settings.schedule,
         quorum=quorum,
         deadline_s=deadline_s,
+        abstain_below=None if way.one else settings.abstain_below,
     )
 
 

@@ -91,6 +91,8 @@ def behind(voted: Voted) -> dict[str, object]:
     result, asked = voted.result, voted.asked
     found: dict[str, object] = {key: getattr(result, key) for key in _TOLD}
     found |= {key: getattr(result.selection, key) for key in _SELECTED}
+    if result.escalated is not None:
+        found["escalated"] = result.escalated
     found["kind_from"] = asked.kind_from
     if asked.kind_from == "fallback":
         found["kind_note"] = _FALLBACK

@@ -28,6 +28,7 @@ class Served:
         settings: of its Mux, where a request says nothing else.
         kind: how its answers are read, where a request says nothing else.
         calibration: for its method `calibrated`.
+        bigger: who is asked instead of holding an answer back.
     """
 
     name: str
@@ -35,6 +36,12 @@ class Served:
     settings: MuxConfig = field(default_factory=MuxConfig)
     kind: Kind = "auto"
     calibration: Calibration | None = None
+    bigger: Model | None = None
+
+    @property
+    def members(self) -> tuple[Model, ...]:
+        """All models that may be asked."""
+        return self.models if self.bigger is None else (*self.models, self.bigger)
 
     @property
     def ways(self) -> dict[str, Way]:
@@ -150,7 +157,7 @@ def serve_profiles(profiles: Sequence[Served], limits: SamplingLimits) -> Servin
     named = {profile.name: profile for profile in profiles}
     if len(named) < len(profiles):
         raise ConfigError(f"two profiles of one name: {', '.join(p.name for p in profiles)}")
-    for model in (model for profile in profiles for model in profile.models):
+    for model in (model for profile in profiles for model in profile.members):
         other = members.setdefault(model.name, model)
         if _address(other) != _address(model):
             raise ConfigError(f"two different models are called {model.name}; rename one of them")

@@ -1,14 +1,20 @@
 """What is asked → a vote, and the answers that the client gets of it."""
 
+import math
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from slmmux.engines.base import Pool
+from slmmux.escalation import Escalate
 from slmmux.gateway.asked import Asked
 from slmmux.gateway.state import Serving
 from slmmux.mux import Mux
 from slmmux.results import shown
-from slmmux.types import Result, Sample
+from slmmux.types import Model, Question, Result, Sample
 from slmmux.waves import OnSample
+
+_LEAST_S = 0.1  # for a bigger model, when the pool has taken its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,34 +37,58 @@ async def vote(asked: Asked, serving: Serving, on_sample: OnSample | None = None
         QuorumError: too few models answered.
         SlmmuxError: the embedded engine cannot run.
     """
-    pool = Pool(asked.models, {m.name: serving.pool.engines[m.name] for m in asked.models})
-    plan = asked.plan
+    plan, bigger = asked.plan, asked.bigger
     mux = Mux(
-        pool,
+        _pool(serving, asked.models),
         k=plan.k,
         stopping=plan.stopping,
         schedule=plan.schedule,
         rule=asked.rule,
         quorum=plan.quorum,
         deadline_s=plan.deadline_s,
+        abstain_below=plan.abstain_below,
+        escalate=None if bigger is None else _escalation(asked, bigger, serving),
         sampler=serving.sampler.with_seed(asked.seed),
     )
     result = await mux.ask(asked.question, on_sample=on_sample, read=asked.read)
-    return Voted(asked, result, tuple(_answers(result, mux, asked.n)))
+    order = mux.order if bigger is None else (*mux.order, bigger.name)
+    return Voted(asked, result, tuple(_answers(result, mux, order, asked.n)))
 
 
-def _answers(result: Result, mux: Mux, wanted: int) -> list[Sample]:
+def _pool(serving: Serving, models: tuple[Model, ...]) -> Pool:
+    return Pool(models, {m.name: serving.pool.engines[m.name] for m in models})
+
+
+def _escalation(asked: Asked, bigger: Model, serving: Serving) -> Escalate:
+    """Asks the bigger model once, in what is left of the request's time."""
+    began = time.monotonic()
+
+    async def escalate(question: Question) -> Result:
+        spent_s = time.monotonic() - began
+        left_s = max(_LEAST_S, (asked.plan.deadline_s or math.inf) - spent_s)
+        mux = Mux(
+            _pool(serving, (bigger,)),
+            k=1,
+            deadline_s=None if left_s == math.inf else left_s,
+            sampler=serving.sampler.with_seed(asked.seed),
+        )
+        return await mux.ask(question, read=asked.read)
+
+    return escalate
+
+
+def _answers(result: Result, mux: Mux, order: Sequence[str], wanted: int) -> list[Sample]:
     """The best distinct answers, each with its class's earliest sample.
 
     The next answer is the one that wins when nobody votes for those before it.
     """
     selection, samples = result.selection, result.samples
-    first = shown(samples, selection, mux.order)
+    first = shown(samples, selection, order)
     answers = [] if first is None else [first]
     while selection.key is not None and len(answers) < wanted:
         samples = tuple(_without(sample, selection.key) for sample in samples)
         _, selection = mux.decide(samples)
-        following = shown(samples, selection, mux.order)
+        following = shown(samples, selection, order)
         if selection.key is not None and following is not None:
             answers.append(following)
     return answers
