@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 pytestmark = pytest.mark.embedded
 
 COMMAND = str(Path(sys.executable).with_name("slmmux"))
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "gateway.md"
 SUM = "What is 12 + 30?"
 
 
@@ -165,6 +167,28 @@ def test_llm_asks_through_its_own_configuration(served: tuple[str, str], tmp_pat
             env=environment,
         )
         assert "42" in told.stdout, told.stderr
+
+
+@pytest.mark.parametrize("language", ["sh", "py"])
+def test_the_examples_of_the_page_run_as_they_stand(
+    served: tuple[str, str], tmp_path: Path, language: str
+) -> None:
+    examples = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text("utf-8"), flags=re.DOTALL)
+    assert len(examples) > 1
+    for example in examples:
+        ours = example.replace("http://127.0.0.1:8000/v1", served[0])
+        command = {"sh": ["bash", "-ec", ours], "py": [sys.executable, "-c", ours]}[language]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        told = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+        )
+        assert told.returncode == 0, told.stderr
+        assert "42" in told.stdout or "age=" in told.stdout
 
 
 async def test_a_killed_embedded_server_is_back_for_the_next_request(serve: Any) -> None:
