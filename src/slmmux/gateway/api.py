@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from slmmux.gateway.asked import AnyRequest, asked
+from slmmux.gateway.asked import asked
 from slmmux.gateway.bodies import read_body
 from slmmux.gateway.checked import checked
 from slmmux.gateway.clients import Stream, unless_gone
 from slmmux.gateway.failures import Failure, RequestError
-from slmmux.gateway.fields import ChatRequest, CompletionRequest
+from slmmux.gateway.fields import AnyRequest, ChatRequest, CompletionRequest
 from slmmux.gateway.relay import pass_on
 from slmmux.gateway.replies import Api, Head, reply
 from slmmux.gateway.state import Gateway, Listed, Serving

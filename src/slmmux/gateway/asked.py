@@ -8,38 +8,32 @@ The answer-format instruction goes along wherever the kind was said or found, no
 only grouped by text, nor with tools; `slmmux.instruction = "off"` leaves every message as it came.
 """
 
-import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from slmmux.answers import read_async, resolve_kind
-from slmmux.engines.base import Completion
+from slmmux.answers import resolve_kind
 from slmmux.gateway.caps import Caps
 from slmmux.gateway.failures import RequestError
 from slmmux.gateway.fields import (
+    AnyRequest,
     ChatRequest,
-    CompletionRequest,
     Extras,
-    NamedTool,
     ObjectForm,
-    RiskStop,
     SchemaForm,
     TextForm,
-    Tool,
 )
-from slmmux.gateway.schemas import Check, check_of
+from slmmux.gateway.messages import conversation_of, messages_of, more_than_text
+from slmmux.gateway.plans import plan_of
+from slmmux.gateway.readers import reader_of
 from slmmux.gateway.state import Vote
-from slmmux.gateway.structured import object_reader, tool_reader
 from slmmux.pool import EMBEDDED
 from slmmux.prompts import validate
 from slmmux.rules import Rule
 from slmmux.sampling import Read
-from slmmux.types import Answer, Conversation, Kind, Message, Model, Options
-from slmmux.waves import Plan, Risk, Stopping
+from slmmux.types import Conversation, Kind, Model, Options
+from slmmux.waves import Plan
 
-AnyRequest: TypeAlias = ChatRequest | CompletionRequest
 KindFrom: TypeAlias = Literal["request", "profile", "response_format", "auto", "fallback"]
 
 _PASSED_ON = (
@@ -100,7 +94,7 @@ def asked(request: AnyRequest, body: dict[str, Any], vote: Vote, caps: Caps) -> 
     extras = request.slmmux or Extras()
     chat = request if isinstance(request, ChatRequest) else None
     form = _form(chat)
-    question = _question(_messages(request, body), extras)
+    question = conversation_of(messages_of(request, body), tuple(extras.choices or ()))
     kind, kind_from = _kind(question, extras, vote, structured=form is not None)
     options = _options(request, body, _instruction(extras, form))
     question = replace(question, kind=kind, options=options)
@@ -108,7 +102,7 @@ def asked(request: AnyRequest, body: dict[str, Any], vote: Vote, caps: Caps) -> 
     models = _able(vote, question, tools=chat is not None and bool(chat.tools))
     if not _is_instructed(kind, kind_from, tools=chat is not None and bool(chat.tools)):
         models = tuple(map(_uninstructed, models))
-    plan = _plan(request, extras, vote, len(models), caps)
+    plan = plan_of(request, extras, vote, len(models), caps)
     vote.rule.weights([m.name for m in models], plan.k)  # says what a calibration is not for
     return Asked(
         model=request.model,
@@ -119,7 +113,7 @@ def asked(request: AnyRequest, body: dict[str, Any], vote: Vote, caps: Caps) -> 
         plan=plan,
         rule=vote.rule,
         seed=vote.profile.settings.seed if request.seed is None else request.seed,
-        read=_reader(question, form, chat),
+        read=reader_of(question, form, chat),
         json=form is not None,
         n=request.n or 1,
         stream=bool(request.stream),
@@ -146,32 +140,6 @@ def _options(request: AnyRequest, body: dict[str, Any], instruction: str | None)
         instruction=instruction,
         fields=_fields(body),
     )
-
-
-def _messages(request: AnyRequest, body: dict[str, Any]) -> tuple[Message, ...]:
-    if isinstance(request, CompletionRequest):
-        prompt = request.prompt if isinstance(request.prompt, str) else request.prompt[0]
-        return (Message("user", prompt),)
-    return tuple(map(_message, body["messages"]))
-
-
-def _message(said: dict[str, Any]) -> Message:
-    role = "system" if said["role"] == "developer" else said["role"]
-    content = said.get("content")
-    if isinstance(content, str) and len(said) == 2:  # noqa: PLR2004 - role and content
-        return Message(role, content)
-    parts = content if isinstance(content, list) else []
-    text = "\n".join(p["text"] for p in parts if p["type"] == "text") if parts else content or ""
-    return Message(role, text, json.dumps({**said, "role": role}))
-
-
-def _question(messages: Sequence[Message], extras: Extras) -> Conversation:
-    """The last user message as a question, named after the whole conversation."""
-    last = next((m.content for m in reversed(messages) if m.role == "user"), "")
-    choices = tuple(extras.choices or ())
-    whole = json.dumps([[m.role, m.raw or m.content] for m in messages])
-    identity = hashlib.blake2b((whole + "\n".join(choices)).encode(), digest_size=8).hexdigest()
-    return Conversation(text=last, id=identity, choices=choices, messages=tuple(messages))
 
 
 def _kind(
@@ -239,101 +207,10 @@ def _able(vote: Vote, question: Conversation, *, tools: bool) -> tuple[Model, ..
                 "an endpoint of its own",
                 param="tools",
             )
-    if any(_more_than_text(message) for message in question.messages):
+    if any(more_than_text(message) for message in question.messages):
         models = tuple(m for m in models if m.api == "chat")
         if not models:
             raise RequestError(
                 f"the models of {vote.profile.name} take text only", param="messages"
             )
     return models
-
-
-def _more_than_text(message: Message) -> bool:
-    if message.raw is None:
-        return False
-    whole = json.loads(message.raw)
-    content = whole.get("content")
-    parts = content if isinstance(content, list) else ()
-    return (
-        message.role == "tool"
-        or bool(whole.get("tool_calls"))
-        or any(part["type"] != "text" for part in parts)
-    )
-
-
-def _plan(request: AnyRequest, extras: Extras, vote: Vote, models: int, caps: Caps) -> Plan:
-    settings, way = vote.profile.settings, vote.way
-    if way.k is not None and extras.k not in (None, way.k):
-        raise RequestError(f"{request.model} takes {way.k} sample; leave k out", param="slmmux.k")
-    k = way.k or extras.k or settings.k
-    if k * models > caps.draws:
-        raise RequestError(
-            f"{k} samples of {models} models are {k * models} draws; a request may take "
-            f"{caps.draws}",
-            param="slmmux.k",
-        )
-    if (request.n or 1) > caps.choices:
-        raise RequestError(f"n is {request.n}; it can be 1 to {caps.choices}", param="n")
-    deadline_s = extras.deadline_s or settings.deadline_s or caps.deadline_s
-    if deadline_s > caps.deadline_s:
-        raise RequestError(
-            f"deadline_s is {deadline_s:g}; it can be at most {caps.deadline_s:g}",
-            param="slmmux.deadline_s",
-        )
-    quorum = extras.quorum or min(settings.quorum, models)
-    if quorum > models:
-        raise RequestError(f"quorum is {quorum}; {models} models are asked", param="slmmux.quorum")
-    stopping = "off" if (request.n or 1) > 1 else _stopping(extras) or settings.stopping
-    return Plan(
-        k=k,
-        stopping=stopping,
-        schedule=settings.schedule,
-        quorum=quorum,
-        deadline_s=deadline_s,
-        abstain_below=None if way.one else settings.abstain_below,
-    )
-
-
-def _stopping(extras: Extras) -> Stopping | None:
-    wanted = extras.stopping
-    return Risk(wanted.risk) if isinstance(wanted, RiskStop) else wanted
-
-
-def _reader(
-    question: Conversation, form: ObjectForm | SchemaForm | None, chat: ChatRequest | None
-) -> Read:
-    kind, choices = question.kind, question.choices
-
-    async def by_kind(completion: Completion) -> Answer | None:
-        return await read_async(completion.text or "", kind, choices, completion.finish_reason)
-
-    texts: Read = by_kind
-    if form is not None:
-        schema = form.json_schema.schema_ if isinstance(form, SchemaForm) else None
-        where = "response_format.json_schema.schema"
-        check = None if schema is None else check_of(schema, where)
-        texts = object_reader(check, kind, choices)
-    if chat is None or not chat.tools:
-        return texts
-    match chat.tool_choice:
-        case NamedTool(function=named):
-            chosen = [tool for tool in chat.tools if tool.function.name == named.name]
-            if not chosen:
-                raise RequestError(f"there is no tool {named.name}", param="tool_choice")
-            return tool_reader(_checks(chosen), None)
-        case "required":
-            return tool_reader(_checks(chat.tools), None)
-        case "none":
-            return tool_reader({}, texts)
-        case _:
-            return tool_reader(_checks(chat.tools), texts)
-
-
-def _checks(tools: Sequence[Tool]) -> dict[str, Check | None]:
-    """Tool → the check of its arguments, where it insists on them."""
-    checks: dict[str, Check | None] = {}
-    for place, tool in enumerate(tools):
-        schema = tool.function.parameters if tool.function.strict else None
-        where = f"tools.{place}.function.parameters"
-        checks[tool.function.name] = None if schema is None else check_of(schema, where)
-    return checks

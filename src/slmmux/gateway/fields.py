@@ -262,6 +262,9 @@ class CompletionRequest(_Sampling):
     best_of: None = None
 
 
+AnyRequest: TypeAlias = ChatRequest | CompletionRequest
+
+
 class MemberRequest(_Open):
     """A request to a member model: it goes to the model's endpoint as it is."""
 

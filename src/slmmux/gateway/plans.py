@@ -1,0 +1,50 @@
+"""How far a request is drawn, within what it may ask for."""
+
+from slmmux.gateway.caps import Caps
+from slmmux.gateway.failures import RequestError
+from slmmux.gateway.fields import AnyRequest, Extras, RiskStop
+from slmmux.gateway.state import Vote
+from slmmux.waves import Plan, Risk, Stopping
+
+
+def plan_of(request: AnyRequest, extras: Extras, vote: Vote, models: int, caps: Caps) -> Plan:
+    """The plan that a request asks for; its profile's where it says nothing.
+
+    Raises:
+        RequestError: more than the caps allow, or what cannot be.
+    """
+    settings, way = vote.profile.settings, vote.way
+    if way.k is not None and extras.k not in (None, way.k):
+        raise RequestError(f"{request.model} takes {way.k} sample; leave k out", param="slmmux.k")
+    k = way.k or extras.k or settings.k
+    if k * models > caps.draws:
+        raise RequestError(
+            f"{k} samples of {models} models are {k * models} draws; a request may take "
+            f"{caps.draws}",
+            param="slmmux.k",
+        )
+    if (request.n or 1) > caps.choices:
+        raise RequestError(f"n is {request.n}; it can be 1 to {caps.choices}", param="n")
+    deadline_s = extras.deadline_s or settings.deadline_s or caps.deadline_s
+    if deadline_s > caps.deadline_s:
+        raise RequestError(
+            f"deadline_s is {deadline_s:g}; it can be at most {caps.deadline_s:g}",
+            param="slmmux.deadline_s",
+        )
+    quorum = extras.quorum or min(settings.quorum, models)
+    if quorum > models:
+        raise RequestError(f"quorum is {quorum}; {models} models are asked", param="slmmux.quorum")
+    stopping = "off" if (request.n or 1) > 1 else _stopping(extras) or settings.stopping
+    return Plan(
+        k=k,
+        stopping=stopping,
+        schedule=settings.schedule,
+        quorum=quorum,
+        deadline_s=deadline_s,
+        abstain_below=None if way.one else settings.abstain_below,
+    )
+
+
+def _stopping(extras: Extras) -> Stopping | None:
+    wanted = extras.stopping
+    return Risk(wanted.risk) if isinstance(wanted, RiskStop) else wanted
