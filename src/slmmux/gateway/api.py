@@ -84,7 +84,13 @@ class Endpoints:
 
 
 def _listed(entry: Listed, serving: Serving) -> dict[str, Json]:
-    about: dict[str, Json] = {"role": entry.role, "summary": entry.summary}
+    about: dict[str, Json] = {
+        "role": entry.role,
+        "summary": entry.summary,
+        "models": list(entry.models),
+        "k": entry.k,
+        "fixed": entry.fixed,
+    }
     return {
         "id": entry.id,
         "object": "model",

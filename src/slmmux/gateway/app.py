@@ -14,6 +14,7 @@ from slmmux.errors import SlmmuxError
 from slmmux.gateway.api import Endpoints
 from slmmux.gateway.failures import on_bug, on_http_error, on_known_error
 from slmmux.gateway.openapi import document
+from slmmux.gateway.page.files import routes as page
 from slmmux.gateway.state import Gateway
 
 Middleware: TypeAlias = Callable[[ASGIApp], ASGIApp]
@@ -42,6 +43,7 @@ def build_app(gateway: Gateway, middleware: Sequence[Middleware] = ()) -> ASGIAp
             Route("/healthz", endpoints.alive),
             Route("/readyz", endpoints.ready),
             Route("/openapi.json", openapi),
+            *page(),
         ],
         exception_handlers={
             SlmmuxError: on_known_error,

@@ -72,11 +72,20 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An entry of `/v1/models`."""
+    """An entry of `/v1/models`.
+
+    Attributes:
+        models: that are asked, in pool order.
+        k: samples of each; None where the request is passed on.
+        fixed: whether a request cannot ask for another k.
+    """
 
     id: str
     role: str
     summary: str
+    models: tuple[str, ...]
+    k: int | None = None
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +132,17 @@ class Serving:
     def listed(self) -> Iterator[Listed]:
         """Everything that has a name: profiles, their methods, members."""
         for name, profile in self.profiles.items():
-            models = ", ".join(m.name for m in profile.models)
-            yield Listed(name, "profile", f"{OWN.summary}: {models}")
+            models = tuple(m.name for m in profile.models)
+            summary = f"{OWN.summary}: {', '.join(models)}"
+            yield Listed(name, "profile", summary, models, profile.settings.k)
         for name, profile in self.profiles.items():
             for method, way in profile.ways.items():
-                yield Listed(f"{name}:{method}", "method", way.summary)
+                models = tuple(m.name for m in way.models(profile.models))
+                k = way.k or profile.settings.k
+                fixed = way.k is not None
+                yield Listed(f"{name}:{method}", "method", way.summary, models, k, fixed)
         for name, model in self.members.items():
-            yield Listed(name, "member", f"{model.model}, passed through")
+            yield Listed(name, "member", f"{model.model}, passed through", (name,))
 
 
 @dataclass(slots=True)

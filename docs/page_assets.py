@@ -1,0 +1,89 @@
+"""Fetches what the gateway's page is made of from the npm registry, and checks it.
+
+    python docs/page_assets.py [--write]
+
+The manifest names each package's version, licence, the integrity of its archive as npm publishes
+it, and the SHA-256 of every file taken from it. Without `--write` the archives and files must be
+just these. With `--write`, for a new version in the manifest, the files are taken and their hashes
+written down.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+VENDOR = ROOT / "src" / "slmmux" / "gateway" / "page" / "assets" / "vendor"
+MANIFEST = VENDOR / "manifest.json"
+
+
+def fetched(name: str, version: str, folder: Path) -> Path:
+    """The package's archive, from the registry."""
+    command = ["npm", "pack", "--silent", f"{name}@{version}", "--pack-destination", str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return folder / done.stdout.split()[-1]
+
+
+def integrity(archive: Path) -> str:
+    """As npm writes it."""
+    return "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+
+
+def contents(archive: Path, names: list[str]) -> dict[str, bytes]:
+    """These files of the archive, by their path in the package."""
+    found = {}
+    with tarfile.open(archive) as tar:
+        for name in names:
+            member = tar.extractfile(f"package/{name}")
+            if member is None:
+                raise SystemExit(f"{archive.name} has no file {name}")
+            found[name] = member.read()
+    return found
+
+
+def faults(package: dict[str, Any], *, write: bool) -> list[str]:
+    """What is not as the manifest says; with `write`, makes it so."""
+    wrong = []
+    with tempfile.TemporaryDirectory() as folder:
+        archive = fetched(package["name"], package["version"], Path(folder))
+        published = integrity(archive)
+        if write:
+            package["integrity"] = published
+        elif published != package["integrity"]:
+            wrong.append(f"{archive.name} is {published}, not {package['integrity']}")
+        inside = contents(archive, [file["from"] for file in package["files"]])
+    for file in package["files"]:
+        content, path = inside[file["from"]], VENDOR / file["to"]
+        digest = hashlib.sha256(content).hexdigest()
+        if write:
+            path.write_bytes(content)
+            file["sha256"] = digest
+        elif file["sha256"] != digest or not path.exists() or path.read_bytes() != content:
+            wrong.append(f"{path.relative_to(ROOT)} is not {file['from']} of {archive.name}")
+    return wrong
+
+
+def main() -> None:
+    """Check everything, or write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="take what the registry has")
+    write = parser.parse_args().write
+    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
+    wrong = [fault for package in manifest["packages"] for fault in faults(package, write=write)]
+    if write:
+        MANIFEST.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    for package in manifest["packages"]:
+        print(f"{package['name']} {package['version']} ({package['licence']})")
+    if wrong:
+        sys.exit("\n".join(wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The page at `/`: ask the pool, and watch it vote."""

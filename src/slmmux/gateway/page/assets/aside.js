@@ -1,0 +1,39 @@
+// Beside the vote: how the pool is, and what was asked before.
+import { html } from "./dom.js";
+import { many, oneLine } from "./words.js";
+
+const SERVER = {
+  unknown: ["", "asking how the server is"],
+  ready: ["good", "ready"],
+  busy: ["warn", "starting or stopping"],
+  gone: ["bad", "does not answer"],
+};
+const BREAKERS = [
+  ["good", "answers"],
+  ["warn", "failed; is being tried again"],
+  ["bad", "keeps failing; left alone for a while"],
+];
+
+export const Pill = ({ server }) => {
+  const [kind, words] = SERVER[server];
+  return html`<span class=${`pill ${kind}`}><i aria-hidden="true"></i>Server ${words}</span>`;
+};
+
+export const Health = ({ models, breakers }) => html`<section aria-labelledby="pool-title">
+  <h2 id="pool-title">The pool</h2>
+  ${models.length === 0 && html`<p class="note">Its models are not known yet.</p>`}
+  <ul class="health">${models.map((model) => {
+    const [kind, words] = BREAKERS[breakers?.get(model)] ?? ["", breakers ? "not asked yet" : "state not told"];
+    return html`<li key=${model}><span class=${`pill ${kind}`}><i aria-hidden="true"></i>${model}</span> <span class="note">${words}</span></li>`;
+  })}</ul>
+</section>`;
+
+export const Recent = ({ recent, onAgain, onForget }) => html`<section aria-labelledby="recent-title">
+  <div class="row"><h2 id="recent-title">Recent questions</h2>
+    ${recent.length > 0 && html`<button type="button" onClick=${onForget}>Clear</button>`}</div>
+  ${recent.length === 0 && html`<p class="note">None yet. They are kept in this browser only.</p>`}
+  <ol class="recent">${recent.map((asked) => html`<li key=${asked.question}>
+    <button type="button" class="link" onClick=${() => onAgain(asked)}>${oneLine(asked.question)}</button>
+    <span class="note">${asked.answer === null ? "no answer" : oneLine(String(asked.answer), 40)}; ${many(asked.saved, "draw")} saved</span></li>`)}
+  </ol>
+</section>`;

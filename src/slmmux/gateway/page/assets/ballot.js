@@ -1,0 +1,123 @@
+// The vote on the page: lanes of samples, classes of answers, and what came of it.
+import { html } from "./dom.js";
+import { Said } from "./said.js";
+import { classes, lanes, leader } from "./vote.js";
+import { confidence, explained, letter, many, oneLine, percent, seconds } from "./words.js";
+
+const COLOURS = 7;
+const colour = (one) => `c${one.place % COLOURS}`;
+
+const Slot = ({ sample, model, index, found, over, onShow }) => {
+  if (sample === null) {
+    return html`<span class=${`slot ${over ? "spared" : "open"}`} title=${over ? "not needed" : "still open"}></span>`;
+  }
+  const one = found.find(({ key }) => key === sample.answer?.key);
+  const what = one ? `${oneLine(one.text, 40)}, answer ${letter(one.place)}` : sample.error ? "failed" : "no readable answer";
+  return html`<button type="button" class=${`slot ${one ? colour(one) : "none"}`} onClick=${() => onShow(sample)}
+    aria-label=${`${model}, sample ${index + 1}: ${what}. Show its text`} title=${what}>${one ? letter(one.place) : sample.error ? "!" : "?"}</button>`;
+};
+
+const Lane = ({ row, vote, found, onShow }) => {
+  const { model, slots, mode, votes } = row;
+  const decides = vote.outcome?.decided_by === model;
+  const over = vote.phase !== "voting";
+  const share = votes / vote.k;
+  return html`<li class=${decides ? "lane decides" : "lane"}>
+    <span class="name">${model}${decides && html` <b class="badge">decides</b>`}</span>
+    <span class=${vote.k > 12 ? "slots dense" : "slots"}>${slots.map(
+      (sample, index) => html`<${Slot} key=${index} ...${{ sample, model, index, found, over, onShow }} />`,
+    )}</span>
+    <span class="bar" aria-hidden="true"><i class=${mode ? colour(mode) : ""} style=${{ width: percent(share) }}></i></span>
+    <span class="count">${mode ? `${votes} of ${vote.k} for ${letter(mode.place)}` : `0 of ${vote.k}`}</span>
+  </li>`;
+};
+
+const Class = ({ one, vote, won }) => html`<li class=${won ? "class won" : "class"}>
+  <span class=${`slot ${colour(one)}`} aria-hidden="true">${letter(one.place)}</span>
+  <${Said} as="span" kind="answer" answer text=${one.text} />
+  <span class="bar" aria-hidden="true"><i class=${colour(one)} style=${{ width: percent(one.total / vote.budget) }}></i></span>
+  <span class="count">${many(one.total, "vote")}: ${[...one.votes].map(([model, votes]) => `${model} ${votes}`).join(", ")}</span>
+</li>`;
+
+export function progress(vote) {
+  const arrived = `${vote.samples.length} of at most ${many(vote.budget, "sample")}`;
+  const first = leader(lanes(vote, classes(vote)));
+  if (first === null) return vote.samples.length ? arrived : "waiting for the first sample";
+  return `${arrived}; ${first.model} leads with ${first.votes} of ${vote.k} for ${oneLine(first.mode.text, 30)}`;
+}
+
+// One sentence for who cannot see the lanes.
+export function announced(vote) {
+  if (vote.phase === "voting") return `Voting: ${progress(vote)}.`;
+  if (vote.phase === "stopped") return `Stopped. ${many(vote.samples.length, "sample")} had arrived.`;
+  if (vote.phase === "failed") return explained(vote.refusal).title;
+  const { outcome } = vote;
+  if (outcome.abstained) return "Over: no sample had an answer that could be read.";
+  return `Decided: ${oneLine(outcome.answer)}. ${many(outcome.draws_saved, "draw")} of ${outcome.budget} saved.`;
+}
+
+const Fact = ({ name, children }) => html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
+
+const Notes = ({ outcome }) => {
+  const degraded = Object.entries(outcome.degraded);
+  return html`<ul class="notes">
+    ${outcome.reason && html`<li>${outcome.reason}</li>`}
+    ${!outcome.exact && html`<li>More draws could have changed this answer: the vote was cut short, or was told to take a chance.</li>`}
+    ${outcome.kind_note && html`<li>${outcome.kind_note}.</li>`}
+    ${degraded.map(([model, said]) => html`<li class="bad" key=${model}>${model} failed: ${said}</li>`)}
+  </ul>`;
+};
+
+const Outcome = ({ vote }) => {
+  const { outcome } = vote;
+  const won = outcome.tallies.length && !outcome.abstained;
+  return html`<div class=${won ? "outcome" : "outcome none"}>
+    <h3>${won ? "Decided" : "No answer could be read"}</h3>
+    ${won && html`<${Said} kind="winner" answer text=${outcome.answer} />`}
+    <dl class="facts">
+      ${outcome.decided_by && html`<${Fact} name="Decided by">${outcome.decided_by}<//>`}
+      ${won && html`<${Fact} name="Confidence">${confidence(outcome.confidence)}<//>`}
+      ${outcome.probability && html`<${Fact} name="Probably right">${confidence(outcome.probability)}<//>`}
+      <${Fact} name="Draws saved">${outcome.draws_saved} of ${outcome.budget}<//>
+      <${Fact} name="Time">${seconds(outcome.elapsed_s)}<//>
+      ${outcome.cost !== null && html`<${Fact} name="Cost">${outcome.cost.toPrecision(2)}<//>`}
+      <${Fact} name="Read as">${outcome.kind.replace("_", "/")}<//>
+    </dl>
+    <${Notes} outcome=${outcome} />
+  </div>`;
+};
+
+export const Trouble = ({ refusal }) => {
+  const { title, text, upstreams } = explained(refusal);
+  return html`<div class="trouble" role="alert"><h3>${title}</h3><p>${text}</p>
+    ${upstreams.length > 0 && html`<ul>${upstreams.map(([name, said]) => html`<li key=${name}><b>${name}</b>: ${said}</li>`)}</ul>`}
+  </div>`;
+};
+
+const STATE = { voting: "Voting", decided: "Decided", stopped: "Stopped", failed: "Ended early" };
+
+export const Ballot = ({ vote, onShow }) => {
+  const found = classes(vote);
+  const rows = lanes(vote, found);
+  const winner = vote.outcome && found.find(({ votes, text }) => text === vote.outcome.answer && votes.size);
+  const shown = [...found].sort((a, b) => (b === winner) - (a === winner) || b.total - a.total || a.place - b.place);
+  const writer = vote.outcome?.decided_by ?? "The winner";
+  return html`<section class=${`ballot ${vote.phase}`} aria-labelledby="ballot-title">
+    <h2 id="ballot-title">The vote</h2>
+    <${Said} kind="asked" text=${vote.question} />
+    ${vote.refusal && html`<${Trouble} refusal=${vote.refusal} />`}
+    ${vote.outcome && html`<${Outcome} vote=${vote} />`}
+    ${(vote.phase !== "failed" || vote.samples.length > 0) && html`
+      <h3>Samples <span class="state">${STATE[vote.phase]}: ${vote.phase === "voting" ? progress(vote) : `${vote.samples.length} of ${many(vote.budget, "sample")} arrived`}</span></h3>
+      <ol class="lanes">${rows.map((row) => html`<${Lane} key=${row.model} ...${{ row, vote, found, onShow }} />`)}</ol>
+      <p class="key note" aria-hidden="true"><span class="slot c0">A</span> an answer, by its class
+        <span class="slot none">?</span> none readable <span class="slot none">!</span> failed
+        <span class="slot open"></span> open <span class="slot spared"></span> not needed</p>
+      <h3>Answers</h3>
+      ${shown.length === 0 && html`<p class="note">None yet.</p>`}
+      <ol class="classes">${shown.map((one) => html`<${Class} key=${one.key} ...${{ one, vote, won: one === winner }} />`)}</ol>`}
+    ${vote.phase === "decided" && html`<h3>What ${vote.outcome.decided_by ? html`<span>${writer}</span> wrote` : "the reply says"}</h3>
+      ${vote.reasoning && html`<details><summary>What it thought first</summary><${Said} kind="reply" text=${vote.reasoning} /></details>`}
+      <${Said} kind="reply" text=${vote.text} />`}
+  </section>`;
+};

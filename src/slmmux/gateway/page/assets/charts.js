@@ -1,0 +1,146 @@
+// Live charts of /metrics.
+import { Component, createRef, html } from "./dom.js";
+import { apart, quantile, series } from "./metrics.js";
+import { decimals, many, percent, seconds } from "./words.js";
+
+const HEIGHT = 190;
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const clock = (time) => new Date(1000 * time).toLocaleTimeString([], { hour12: false });
+
+// Lines over time; drawn anew when the colours change.
+class Lines extends Component {
+  place = createRef();
+
+  componentDidMount() {
+    this.draw();
+    this.observer = new ResizeObserver(() => this.plot?.setSize({ width: this.width(), height: HEIGHT }));
+    this.observer.observe(this.place.current);
+  }
+
+  componentDidUpdate(before) {
+    if (before.theme !== this.props.theme) this.draw();
+    else this.plot.setData(this.data());
+  }
+
+  componentWillUnmount() {
+    this.observer.disconnect();
+    this.plot.destroy();
+  }
+
+  width = () => this.place.current.clientWidth;
+  data = () => [this.props.times, ...this.props.lines.map(({ values }) => values)];
+
+  draw() {
+    this.plot?.destroy();
+    const { unit, lines } = this.props;
+    const shown = (value) => (value === null || value === undefined ? "–" : unit(value));
+    const axis = { stroke: css("--ink"), grid: { stroke: css("--grid"), width: 1 }, ticks: { stroke: css("--grid"), width: 1 } };
+    const options = {
+      width: this.width(),
+      height: HEIGHT,
+      cursor: { drag: { x: false, y: false } },
+      scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, this.props.least) * 1.1] } },
+      axes: [
+        { ...axis, space: 90, values: (_, times) => times.map(clock) },
+        { ...axis, size: 62, values: (_, values) => values.map(shown) },
+      ],
+      series: [
+        { label: "time", value: (_, time) => (time === null ? "–" : clock(time)) },
+        ...lines.map(({ label, colour, dash }) => ({
+          label,
+          dash,
+          stroke: css(colour),
+          width: 2,
+          spanGaps: true,
+          points: { show: false },
+          value: (_, value) => shown(value),
+        })),
+      ],
+    };
+    this.plot = new globalThis.uPlot(options, this.data(), this.place.current);
+  }
+
+  render({ title, lines, unit }) {
+    const last = lines.map(({ label, values }) => {
+      const value = values.findLast((one) => one !== null);
+      return `${label} ${value === undefined ? "none yet" : unit(value)}`;
+    });
+    return html`<figure><figcaption><b>${title}</b><br />now: ${last.join(", ")}</figcaption>
+      <div class="plot" ref=${this.place} role="img" aria-label=${`${title}, over time. Now: ${last.join(", ")}.`}></div></figure>`;
+  }
+}
+
+const Bars = ({ title, note, rows, empty }) => {
+  const most = Math.max(...rows.map(({ value }) => value), 0);
+  return html`<figure><figcaption><b>${title}</b><br />${note}</figcaption>
+    ${most === 0 ? html`<p class="note">${empty}</p>` : html`<table class="bars"><tbody>${rows.map(({ name, value, words, colour = "c0" }) => html`<tr key=${name}>
+      <th scope="row">${name}</th><td class="fill"><span class="bar"><i class=${colour} style=${{ width: percent(value / most) }}></i></span></td>
+      <td>${words}</td></tr>`)}</tbody></table>`}</figure>`;
+};
+
+const Figure = ({ name, children }) => html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
+
+const Models = ({ now }) => {
+  const names = [...now.upstream.keys()];
+  if (names.length === 0) return null;
+  return html`<figure class="whole"><figcaption><b>Upstream calls by model</b><br />since the server started</figcaption>
+    <div class="wide" tabindex="0" role="region" aria-label="Upstream calls by model"><table><thead><tr>
+      <th scope="col">model</th><th scope="col">calls</th><th scope="col">failed</th><th scope="col">median</th><th scope="col">95% within</th></tr></thead>
+    <tbody>${names.map((name) => {
+      const counts = now.upstream.get(name);
+      return html`<tr key=${name}><th scope="row">${name}</th><td>${counts.at(-1)?.[1] ?? 0}</td><td>${now.errors.get(name) ?? 0}</td>
+        ${[0.5, 0.95].map((share) => {
+          const value = quantile(share, counts);
+          return html`<td key=${share}>${value === null ? "–" : seconds(value)}</td>`;
+        })}</tr>`;
+    })}</tbody></table></div></figure>`;
+};
+
+const ABSENT = {
+  none: "This server has no metrics: nothing answers at /metrics.",
+  key: "The server tells its metrics to those who have an API key; enter yours under Ask.",
+  gone: "The server does not answer. The charts go on when it does.",
+  unknown: "Waiting for the first figures.",
+};
+
+export function Charts({ history, metrics, theme }) {
+  const now = history.at(-1);
+  if (!now) return html`<p class="absent" role="status">${ABSENT[metrics] ?? ABSENT.unknown}</p>`;
+  const lines = series(history);
+  const rate = (value) => `${decimals(value)}/s`;
+  const budget = now.draws + now.saved;
+  const votes = [...now.selected.values()].reduce((sum, value) => sum + value, 0);
+  return html`
+    ${metrics !== "here" && html`<p class="absent" role="status">${ABSENT[metrics] ?? ABSENT.unknown}</p>`}
+    <dl class="facts totals">
+      <${Figure} name="Requests">${now.requests}<//>
+      <${Figure} name="Failed">${now.failed}<//>
+      <${Figure} name="Running, waiting">${now.running}, ${now.waiting}<//>
+      <${Figure} name="Draws made">${now.draws}<//>
+      <${Figure} name="Draws saved">${now.saved}${budget > 0 && ` (${percent(now.saved / budget)})`}<//>
+      <${Figure} name="Tokens">${now.tokens.toLocaleString("en")}<//>
+      ${now.money > 0 && html`<${Figure} name="Money">${decimals(now.money, 3)}<//>`}
+      <${Figure} name="Without an answer">${now.abstained}<//>
+    </dl>
+    <p class="note">Totals since the server started; lines over the last 30 seconds each, since this page was opened.</p>
+    <div class="charts">
+      <${Lines} title="Requests" times=${lines.times} theme=${theme} unit=${rate} least=${0.1} lines=${[
+        { label: "answered", colour: "--c0", values: lines.answered },
+        { label: "failed", colour: "--c1", dash: [6, 4], values: lines.failed },
+      ]} />
+      <${Lines} title="Time of a request" times=${lines.times} theme=${theme} unit=${seconds} least=${0.01} lines=${[
+        { label: "median", colour: "--c0", values: lines.median },
+        { label: "95% within", colour: "--c4", dash: [6, 4], values: lines.slow },
+      ]} />
+      <${Lines} title="Draws" times=${lines.times} theme=${theme} unit=${rate} least=${0.1} lines=${[
+        { label: "made", colour: "--c0", values: lines.draws },
+        { label: "saved", colour: "--c2", dash: [6, 4], values: lines.saved },
+      ]} />
+      <${Bars} title="Who decided" note="votes decided by each model" empty="No vote has been decided by one model yet."
+        rows=${[...now.selected].map(([name, value]) => ({ name, value, words: `${value} (${percent(value / votes)})` }))} />
+      <${Bars} title="Confidence of the winner" note="votes by the share of its samples that agree" empty="No vote has an answer yet."
+        rows=${apart(now.confidence).filter(([end]) => end !== Infinity).map(([end, value]) => ({
+          name: `${percent(Math.max(0, end - 0.1))} to ${percent(end)}`, value, words: many(value, "vote"), colour: "c2" }))} />
+      <${Models} now=${now} />
+    </div>`;
+}

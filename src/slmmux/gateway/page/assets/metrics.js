@@ -1,0 +1,103 @@
+// Prometheus text → figures. Nothing here touches the page.
+const LINE = /^(\w+)(?:\{(.*)\})? (\S+)/;
+const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
+const unescaped = (text) => text.replace(/\\(.)/g, (_, sign) => (sign === "n" ? "\n" : sign));
+
+export function parsed(text) {
+  const rows = [];
+  for (const line of text.split("\n")) {
+    const found = line.startsWith("#") ? null : LINE.exec(line);
+    if (found === null) continue;
+    const labels = Object.fromEntries([...(found[2] ?? "").matchAll(LABEL)].map(([, name, value]) => [name, unescaped(value)]));
+    rows.push({ name: found[1], labels, value: Number(found[3].replace("Inf", "Infinity")) });
+  }
+  return rows;
+}
+
+const asks = ({ labels }) => labels.path === "/v1/chat/completions" || labels.path === "/v1/completions";
+
+function summed(rows, label) {
+  const sums = new Map();
+  for (const { labels, value } of rows) sums.set(labels[label], (sums.get(labels[label]) ?? 0) + value);
+  return sums;
+}
+
+// Upper ends of buckets with the counts up to them, labels other than `le` added up.
+const buckets = (rows) =>
+  [...summed(rows, "le")].map(([le, count]) => [le === "+Inf" ? Infinity : Number(le), count]).sort(([a], [b]) => a - b);
+const total = (rows) => rows.reduce((sum, { value }) => sum + value, 0);
+
+// Everything that the charts show, as it stands at one time (in seconds).
+export function snapshot(rows, time) {
+  const of = (name) => rows.filter((row) => row.name === `slmmux_${name}`);
+  const requests = of("requests_total").filter(asks);
+  const failed = requests.filter(({ labels }) => Number(labels.status) >= 400);
+  return {
+    time,
+    requests: total(requests),
+    failed: total(failed),
+    running: total(of("requests_running")),
+    waiting: total(of("requests_waiting")),
+    latency: buckets(of("request_seconds_bucket").filter(asks)),
+    upstream: new Map(
+      [...new Set(of("upstream_seconds_count").map(({ labels }) => labels.model))].map((model) => [
+        model,
+        buckets(of("upstream_seconds_bucket").filter(({ labels }) => labels.model === model)),
+      ]),
+    ),
+    errors: summed(of("upstream_errors_total"), "model"),
+    draws: total(of("draws_total")),
+    saved: total(of("draws_saved_total")),
+    tokens: total(of("tokens_total")),
+    money: total(of("money_total")),
+    abstained: total(of("abstained_total")),
+    confidence: buckets(of("confidence_bucket")),
+    selected: summed(of("selected_total"), "model"),
+    breakers: new Map(of("breaker_state").map(({ labels, value }) => [labels.model, value])),
+  };
+}
+
+// What came on top since an earlier time; a counter that went back began anew.
+export const since = (before, now) => now.map(([end, count], place) => {
+  const past = before[place]?.[1] ?? 0;
+  return [end, count >= past ? count - past : count];
+});
+export const grown = (before, now) => (now >= before ? now - before : now);
+
+// The value below which this share lies, within its bucket by proportion; null of nothing.
+export function quantile(share, counts) {
+  const all = counts.at(-1)?.[1] ?? 0;
+  if (all <= 0) return null;
+  const wanted = share * all;
+  let [from, below] = [0, 0];
+  for (const [end, count] of counts) {
+    if (count >= wanted && count > below) {
+      return end === Infinity ? from : from + ((end - from) * (wanted - below)) / (count - below);
+    }
+    [from, below] = [end, count];
+  }
+  return from;
+}
+
+// Counts of each bucket on its own.
+export const apart = (counts) => counts.map(([end, count], place) => [end, count - (counts[place - 1]?.[1] ?? 0)]);
+
+// Series over time from snapshots: rates over a window of time, or as much of it as there is.
+export function series(history, windowS = 30) {
+  const times = history.map(({ time }) => time);
+  const pairs = history.map((now) => [history.find((one) => one.time >= now.time - windowS), now]);
+  const rate = (count) => pairs.map(([then, now]) => {
+    const elapsed = now.time - then.time;
+    return elapsed > 0 ? grown(count(then), count(now)) / elapsed : null;
+  });
+  const time = (share) => pairs.map(([then, now]) => quantile(share, since(then.latency, now.latency)));
+  return {
+    times,
+    answered: rate(({ requests, failed }) => requests - failed),
+    failed: rate(({ failed }) => failed),
+    median: time(0.5),
+    slow: time(0.95),
+    draws: rate(({ draws }) => draws),
+    saved: rate(({ saved }) => saved),
+  };
+}
