@@ -72,7 +72,9 @@ def faults(package: dict[str, Any], *, write: bool) -> list[str]:
 
 def main() -> None:
     """Check everything, or write it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--write", action="store_true", help="take what the registry has")
     write = parser.parse_args().write
     manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))

@@ -2,16 +2,19 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from typing import Any, Protocol
+import os
+import shutil
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager
+from typing import Any, Protocol, TypeAlias
 
 import aiohttp
 import pytest
 import uvicorn
 
 from slmmux.config import MuxConfig
-from slmmux.gateway.app import build_app
+from slmmux.gateway.app import Middleware, build_app
 from slmmux.gateway.caps import Caps
 from slmmux.gateway.server import bind, server_of
 from slmmux.gateway.state import Gateway, Served, serve_profiles
@@ -144,3 +147,181 @@ def waiter() -> Callable[[Callable[[], bool]], Awaitable[None]]:
                 await asyncio.sleep(0.01)
 
     return until
+
+
+# The page: a gateway in a thread, and Chromium before it.
+
+NAMES = ("qwen", "llama", "gemma")
+CHROMIUM = os.environ.get("SLMMUX_CHROMIUM") or next(
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (path := shutil.which(name))
+    ),
+    None,
+)
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"),
+    *("--disable-component-update", "--disable-sync"),
+)
+# A reply that is no success is one of these; what the page makes of it is what tests look at.
+EXPECTED = "Failed to load resource"
+
+Open: TypeAlias = Callable[..., AbstractContextManager[Any]]
+
+
+class Server:
+    """A gateway that runs in a thread.
+
+    Attributes:
+        url: of its page.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._server: uvicorn.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def run(self, main: Callable[["Server"], Any]) -> None:
+        """Begin, and return when it listens."""
+        self._thread = threading.Thread(target=lambda: asyncio.run(main(self)), daemon=True)
+        self._thread.start()
+
+    async def until_stopped(self, server: uvicorn.Server, listener: Any) -> None:
+        """Serve."""
+        self._server, self._loop = server, asyncio.get_running_loop()
+        await server.serve(sockets=[listener])
+
+    def stop(self) -> None:
+        """End as if the machine went down: open connections are cut."""
+        if self._thread is None or self._loop is None or not self._thread.is_alive():
+            return
+        self._loop.call_soon_threadsafe(self._cut)
+        self._thread.join()
+
+    def _cut(self) -> None:
+        assert self._server is not None
+        self._server.force_exit = self._server.should_exit = True
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
+
+
+ServePage: TypeAlias = Callable[..., Server]
+
+
+@contextmanager
+def running(
+    *endpoints: FaultEndpoint, path: str = "/", layers: Sequence[Middleware] = (), **mux: Any
+) -> Iterator[Server]:
+    """A gateway: profile `pool` of qwen, llama, gemma, one at each endpoint."""
+    models = tuple(
+        Model(name=name, model=name, base_url=endpoint.base_url)
+        for name, endpoint in zip(NAMES, endpoints, strict=False)
+    )
+    served = Served(name="pool", models=models, settings=MuxConfig(**mux))
+    listener = bind("127.0.0.1", 0)
+    server = Server(f"http://127.0.0.1:{listener.getsockname()[1]}{path}")
+
+    async def main(started: Server) -> None:
+        serving = serve_profiles([served], FAST)
+        async with serving.pool:
+            gateway = Gateway(serving, Caps())
+            app = build_app(gateway, layers)
+            await started.until_stopped(server_of(app, gateway.caps, drain_s=1), listener)
+
+    server.run(main)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(name="serve_page")
+def page_server() -> Iterator[ServePage]:
+    """Starts a gateway before these endpoints, which are started as well."""
+    with ExitStack() as stack:
+
+        def start(*endpoints: FaultEndpoint, **more: Any) -> Server:
+            for endpoint in endpoints:
+                stack.enter_context(endpoint)
+            return stack.enter_context(running(*endpoints, **more))
+
+        yield start
+
+
+@pytest.fixture(scope="session", name="chromium")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium: make test-browser installs it")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield started
+        started.close()
+
+
+@pytest.fixture(name="open_page")
+def page_opener(chromium: Any) -> Open:
+    """Opens a server's page; fails on errors, on what the policy refused, and on other hosts."""
+
+    @contextmanager
+    def opened(
+        server: Server, width: int = 1200, scheme: str = "light", path: str = ""
+    ) -> Iterator[Any]:
+        said: list[str] = []
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme
+        )
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on(
+            "dialog", lambda dialog: (said.append(f"dialog: {dialog.message}"), dialog.dismiss())
+        )
+        page.on(
+            "request",
+            lambda asked: None if asked.url.startswith(server.url) else said.append(asked.url),
+        )
+        page.goto(server.url + path)
+        yield page
+        assert [text for text in said if not text.startswith(EXPECTED)] == []
+        context.close()
+
+    return opened
+
+
+class Turns:
+    """Replies that wait until a test lets them go; each endpoint has a thread of its own."""
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = texts
+        self._given = 0
+        self._allowed = threading.Semaphore(0)
+
+    def __call__(self, body: dict[str, Any], index: int) -> str:  # noqa: ARG002
+        self._allowed.acquire(timeout=10)
+        self._given += 1
+        return self._texts[min(self._given, len(self._texts)) - 1]
+
+    def go(self, turns: int = 1) -> None:
+        """Let so many replies go."""
+        self._allowed.release(turns)
+
+
+@pytest.fixture(name="turns")
+def turn_taker() -> type[Turns]:
+    """Makes replies that wait until a test lets them go."""
+    return Turns
+
+
+@pytest.fixture(scope="module", name="mathematics")
+def empty_page(chromium: Any) -> Iterator[Any]:
+    """The page of a server without models, for what needs none."""
+    with ExitStack() as stack:
+        server = stack.enter_context(running())
+        page = chromium.new_page()
+        page.goto(server.url)
+        yield page
+        page.close()

@@ -22,8 +22,9 @@ export const Pill = ({ server }) => {
 export const Health = ({ models, breakers }) => html`<section aria-labelledby="pool-title">
   <h2 id="pool-title">The pool</h2>
   ${models.length === 0 && html`<p class="note">Its models are not known yet.</p>`}
+  ${models.length > 0 && breakers === null && html`<p class="note">The server does not tell how each of them is.</p>`}
   <ul class="health">${models.map((model) => {
-    const [kind, words] = BREAKERS[breakers?.get(model)] ?? ["", breakers ? "not asked yet" : "state not told"];
+    const [kind, words] = BREAKERS[breakers?.get(model)] ?? ["", ""];
     return html`<li key=${model}><span class=${`pill ${kind}`}><i aria-hidden="true"></i>${model}</span> <span class="note">${words}</span></li>`;
   })}</ul>
 </section>`;

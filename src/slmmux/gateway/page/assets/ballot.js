@@ -94,6 +94,13 @@ export const Trouble = ({ refusal }) => {
   </div>`;
 };
 
+const KEY = [
+  ["c0", "A", "an answer, by its class"],
+  ["none", "?", "none readable"],
+  ["none", "!", "failed"],
+  ["open", "", "open"],
+  ["spared", "", "not needed"],
+];
 const STATE = { voting: "Voting", decided: "Decided", stopped: "Stopped", failed: "Ended early" };
 
 export const Ballot = ({ vote, onShow }) => {
@@ -110,9 +117,7 @@ export const Ballot = ({ vote, onShow }) => {
     ${(vote.phase !== "failed" || vote.samples.length > 0) && html`
       <h3>Samples <span class="state">${STATE[vote.phase]}: ${vote.phase === "voting" ? progress(vote) : `${vote.samples.length} of ${many(vote.budget, "sample")} arrived`}</span></h3>
       <ol class="lanes">${rows.map((row) => html`<${Lane} key=${row.model} ...${{ row, vote, found, onShow }} />`)}</ol>
-      <p class="key note" aria-hidden="true"><span class="slot c0">A</span> an answer, by its class
-        <span class="slot none">?</span> none readable <span class="slot none">!</span> failed
-        <span class="slot open"></span> open <span class="slot spared"></span> not needed</p>
+      <p class="key note" aria-hidden="true">${KEY.map(([kind, sign, words]) => html`<span><i class=${`slot ${kind}`}>${sign}</i>${words}</span>`)}</p>
       <h3>Answers</h3>
       ${shown.length === 0 && html`<p class="note">None yet.</p>`}
       <ol class="classes">${shown.map((one) => html`<${Class} key=${one.key} ...${{ one, vote, won: one === winner }} />`)}</ol>`}

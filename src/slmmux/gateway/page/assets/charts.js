@@ -33,7 +33,7 @@ class Lines extends Component {
   draw() {
     this.plot?.destroy();
     const { unit, lines } = this.props;
-    const shown = (value) => (value === null || value === undefined ? "–" : unit(value));
+    const shown = (value) => (value === null || value === undefined ? "" : unit(value));
     const axis = { stroke: css("--ink"), grid: { stroke: css("--grid"), width: 1 }, ticks: { stroke: css("--grid"), width: 1 } };
     const options = {
       width: this.width(),
@@ -45,7 +45,7 @@ class Lines extends Component {
         { ...axis, size: 62, values: (_, values) => values.map(shown) },
       ],
       series: [
-        { label: "time", value: (_, time) => (time === null ? "–" : clock(time)) },
+        { label: "time", value: (_, time) => (time === null ? "" : clock(time)) },
         ...lines.map(({ label, colour, dash }) => ({
           label,
           dash,
@@ -122,7 +122,7 @@ export function Charts({ history, metrics, theme }) {
       ${now.money > 0 && html`<${Figure} name="Money">${decimals(now.money, 3)}<//>`}
       <${Figure} name="Without an answer">${now.abstained}<//>
     </dl>
-    <p class="note">Totals since the server started; lines over the last 30 seconds each, since this page was opened.</p>
+    <p class="note">Totals are since the server started. Lines begin when this page was opened; each point is over the 30 seconds before it.</p>
     <div class="charts">
       <${Lines} title="Requests" times=${lines.times} theme=${theme} unit=${rate} least=${0.1} lines=${[
         { label: "answered", colour: "--c0", values: lines.answered },
@@ -136,11 +136,11 @@ export function Charts({ history, metrics, theme }) {
         { label: "made", colour: "--c0", values: lines.draws },
         { label: "saved", colour: "--c2", dash: [6, 4], values: lines.saved },
       ]} />
-      <${Bars} title="Who decided" note="votes decided by each model" empty="No vote has been decided by one model yet."
+      <${Bars} title="Who decided" note="by model; early stopping often ends a vote before that is known" empty="Not known of any vote yet."
         rows=${[...now.selected].map(([name, value]) => ({ name, value, words: `${value} (${percent(value / votes)})` }))} />
       <${Bars} title="Confidence of the winner" note="votes by the share of its samples that agree" empty="No vote has an answer yet."
         rows=${apart(now.confidence).filter(([end]) => end !== Infinity).map(([end, value]) => ({
-          name: `${percent(Math.max(0, end - 0.1))} to ${percent(end)}`, value, words: many(value, "vote"), colour: "c2" }))} />
+          name: `${Math.round(100 * end - 10)} to ${percent(end)}`, value, words: many(value, "vote"), colour: "c2" }))} />
       <${Models} now=${now} />
     </div>`;
 }

@@ -77,7 +77,6 @@ export const KeyField = ({ value, wrong, onKey }) => {
 };
 
 export class AskForm extends Component {
-  field = createRef();
   button = createRef();
 
   componentDidUpdate(before) {
@@ -96,9 +95,9 @@ export class AskForm extends Component {
   };
 
   render({ question, settings, entries, voting, onQuestion, onSettings, onStop, problem }) {
-    return html`<form class="ask" onSubmit=${this.ask}>
+    return html`<form class="ask" novalidate onSubmit=${this.ask}>
       <label for="question" class="title">Ask the pool</label>
-      <textarea id="question" ref=${this.field} rows="3" value=${question} placeholder="What is 17 + 25?"
+      <textarea id="question" rows="3" value=${question} placeholder="What is 17 + 25?"
         aria-describedby="question-note" onInput=${(event) => onQuestion(event.target.value)} onKeyDown=${this.pressed}></textarea>
       <div class="row">
         <button type="submit" class="main" ref=${this.button} aria-disabled=${voting ? "true" : "false"}>Ask</button>

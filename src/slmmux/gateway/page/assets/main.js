@@ -3,7 +3,7 @@ import * as api from "./api.js";
 import { Health, Pill, Recent } from "./aside.js";
 import { Ballot, Trouble, announced } from "./ballot.js";
 import { Charts } from "./charts.js";
-import { Component, Fragment, createRef, html, render } from "./dom.js";
+import { Component, Fragment, html, render } from "./dom.js";
 import { AskForm, KeyField, SETTINGS, chosen, request } from "./form.js";
 import { parsed, snapshot } from "./metrics.js";
 import { SampleText } from "./said.js";
@@ -18,10 +18,10 @@ const SAY_MS = 2_000; // between two announcements of progress
 
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 const theme = () => document.documentElement.dataset.theme ?? (systemDark.matches ? "dark" : "light");
+const focusOn = (id) => document.getElementById(id)?.focus();
 const tab = () => (location.hash === "#charts" ? "charts" : "ask");
 
 class Page extends Component {
-  form = createRef();
   history = [];
   saidAt = 0;
   state = {
@@ -38,7 +38,7 @@ class Page extends Component {
   }
 
   turn() {
-    this.setState({ tab: tab() }, () => document.getElementById("main").focus());
+    this.setState({ tab: tab() }, () => focusOn("main"));
     this.look();
   }
 
@@ -91,7 +91,7 @@ class Page extends Component {
   useKey = async (key) => {
     keepKey(key);
     this.setState({ key, keyWrong: null });
-    if (await this.list(key)) this.form.current.field.current.focus();
+    if (await this.list(key)) focusOn("question");
     this.look();
   };
 
@@ -128,7 +128,7 @@ class Page extends Component {
   refused(error) {
     this.show(failed(this.vote, error));
     if (error.status === 401) {
-      this.setState({ keyAsked: true, keyWrong: explained(error).title }, () => document.getElementById("api-key").focus());
+      this.setState({ keyAsked: true, keyWrong: explained(error).title }, () => focusOn("api-key"));
     }
   }
 
@@ -148,13 +148,13 @@ class Page extends Component {
 
   again = ({ question, settings }) => {
     this.setState({ question, settings: { ...SETTINGS, ...settings } });
-    this.form.current.field.current.focus();
+    focusOn("question");
   };
 
   forget = () => {
     forgetQuestions();
     this.setState({ recent: [] });
-    document.getElementById("question").focus();
+    focusOn("question");
   };
 
   changeTheme = () => {
@@ -166,7 +166,7 @@ class Page extends Component {
     const other = state.theme === "dark" ? "light" : "dark";
     const link = (name, words) => html`<a href=${`#${name}`} aria-current=${state.tab === name ? "page" : undefined}>${words}</a>`;
     return html`<${Fragment}>
-      <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>Skip to the content</a>
+      <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); focusOn("main"); }}>Skip to the content</a>
       <header>
         <div class="top"><h1>slmmux</h1><${Pill} server=${state.server} />
           <button type="button" onClick=${this.changeTheme} aria-label=${`Change to ${other} colours`}>${other === "dark" ? "Dark" : "Light"}</button></div>
@@ -186,7 +186,8 @@ class Page extends Component {
     return html`<div class="parts"><div>
         ${state.keyAsked && html`<${KeyField} value=${state.key} wrong=${state.keyWrong} onKey=${this.useKey} />`}
         ${state.listing && !state.vote && html`<${Trouble} refusal=${state.listing} />`}
-        <${AskForm} ref=${this.form} ...${state} voting=${voting} onAsk=${this.ask} onStop=${() => this.stopper.abort()}
+        <${AskForm} question=${state.question} settings=${state.settings} entries=${state.entries} problem=${state.problem}
+          voting=${voting} onAsk=${this.ask} onStop=${() => this.stopper.abort()}
           onQuestion=${(question) => this.setState({ question, problem: null })}
           onSettings=${(change) => this.setState({ settings: { ...state.settings, ...change }, problem: null })} />
         ${state.vote && html`<${Ballot} vote=${state.vote} onShow=${(shown) => this.setState({ shown })} />`}

@@ -18,22 +18,28 @@ const LONGEST = 2000;
 const MOST = 200;
 const OPTIONS = { throwOnError: true, trust: false, maxExpand: 200, maxSize: [5, 20] };
 // $…$ is mathematics only where it looks like it: "$5 and $6" is money.
-const FORMULA = /\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|\$(?![\s$])((?:\\.|[^$\\\n])+?)(?<!\s)\$(?!\d)/g;
+// The bounds keep the search for an end short, however a text tries to make it long.
+const FORMULA =
+  /\$\$([\s\S]{1,2000}?)\$\$|\\\[([\s\S]{1,2000}?)\\\]|\\\(([\s\S]{1,2000}?)\\\)|\$(?![\s$])((?:\\.|[^$\\\n]){1,2000}?)(?<!\s)\$(?!\d)/g;
 
+// A node of Temml's tree → ours. Groups and links have no element of their own: their content stays.
 function copied(node) {
   if (typeof node.text === "string") return document.createTextNode(node.text);
-  const plain = !ELEMENTS.has(node.type);
-  const element = plain ? document.createElement("span") : document.createElementNS(MATHML, node.type);
+  const element = made(node);
+  element.append(...(node.children ?? []).map(copied));
+  return element;
+}
+
+function made(node) {
+  if (!ELEMENTS.has(node.type)) return document.createDocumentFragment();
+  const element = document.createElementNS(MATHML, node.type);
   for (const name of node.classes ?? []) if (/^[a-z-]+$/i.test(name)) element.classList.add(name);
-  if (!plain) {
-    for (const [name, value] of Object.entries(node.attributes)) {
-      if (ATTRIBUTES.has(name)) element.setAttribute(name, String(value));
-    }
+  for (const [name, value] of Object.entries(node.attributes ?? {})) {
+    if (ATTRIBUTES.has(name)) element.setAttribute(name, String(value));
   }
   for (const [name, value] of Object.entries(node.style ?? {})) {
     if (STYLES.has(name)) element.style[name] = String(value);
   }
-  element.append(...(node.children ?? []).map(copied));
   return element;
 }
 
@@ -47,6 +53,14 @@ export function formula(tex, displayMode = false) {
   }
 }
 
+// A wide formula scrolls on its own.
+function block(maths) {
+  const place = document.createElement("div");
+  place.className = "formula";
+  place.append(maths);
+  return place;
+}
+
 // Put the text into the element.
 export function write(element, text) {
   const parts = [];
@@ -55,10 +69,15 @@ export function write(element, text) {
   for (const found of text.matchAll(FORMULA)) {
     const tex = found[1] ?? found[2] ?? found[3] ?? found[4];
     const display = found[1] !== undefined || found[2] !== undefined;
-    const made = (count += 1) > MOST ? null : formula(tex, display);
-    if (made === null) continue;
-    parts.push(text.slice(end, found.index), made);
+    const maths = (count += 1) > MOST ? null : formula(tex, display);
+    if (maths === null) continue;
+    const before = text.slice(end, found.index);
     end = found.index + found[0].length;
+    if (!display) parts.push(before, maths);
+    else {
+      parts.push(before.replace(/\n$/, ""), block(maths)); // a block breaks the line itself
+      if (text[end] === "\n") end += 1;
+    }
   }
   element.replaceChildren(...parts, text.slice(end));
 }
