@@ -250,7 +250,7 @@ def page_server() -> Iterator[ServePage]:
         yield start
 
 
-@pytest.fixture(scope="session", name="chromium")
+@pytest.fixture(scope="module", name="chromium")
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("needs Chromium: make test-browser installs it")
@@ -270,6 +270,15 @@ def page_opener(chromium: Any) -> Open:
         server: Server, width: int = 1200, scheme: str = "light", path: str = ""
     ) -> Iterator[Any]:
         said: list[str] = []
+
+        def refuse(dialog: Any) -> None:
+            said.append(f"dialog: {dialog.message}")
+            dialog.dismiss()
+
+        def look(request: Any) -> None:
+            if not request.url.startswith(server.url):
+                said.append(request.url)
+
         context = chromium.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme
         )
@@ -277,13 +286,8 @@ def page_opener(chromium: Any) -> Open:
         page.set_default_timeout(10_000)
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
-        page.on(
-            "dialog", lambda dialog: (said.append(f"dialog: {dialog.message}"), dialog.dismiss())
-        )
-        page.on(
-            "request",
-            lambda asked: None if asked.url.startswith(server.url) else said.append(asked.url),
-        )
+        page.on("dialog", refuse)
+        page.on("request", look)
         page.goto(server.url + path)
         yield page
         assert [text for text in said if not text.startswith(EXPECTED)] == []

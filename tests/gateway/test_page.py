@@ -251,6 +251,13 @@ def test_mathematics_is_drawn_and_what_is_none_stays_as_written(
         assert found["height"] < 1000
 
 
+def test_the_browser_itself_refuses_to_make_html_of_text(mathematics: Any) -> None:
+    refused = """() => {
+      try { document.body.innerHTML = "<b>x</b>"; return "made"; } catch (error) { return error.name; }
+    }"""
+    assert mathematics.evaluate(refused) == "TypeError"
+
+
 def test_the_keyboard_is_enough(serve_page: Any, open_page: Any) -> None:
     server = serve_page(*(says("The answer is 42.") for _ in range(2)), k=2, stopping="off")
     with open_page(server) as page:

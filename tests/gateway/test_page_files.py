@@ -5,8 +5,8 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 from starlette.applications import Starlette
@@ -26,7 +26,7 @@ def client() -> TestClient:
     return TestClient(Starlette(routes=routes()))
 
 
-def policy(reply: httpx.Response) -> dict[str, str]:
+def policy(reply: Any) -> dict[str, str]:
     pairs = (
         part.strip().partition(" ") for part in reply.headers["content-security-policy"].split(";")
     )
