@@ -238,7 +238,7 @@ def running(
 
 
 @pytest.fixture(name="serve_page")
-def page_server() -> Iterator[ServePage]:
+def page_starter() -> Iterator[ServePage]:
     """Starts a gateway before these endpoints, which are started as well."""
     with ExitStack() as stack:
 
@@ -312,6 +312,12 @@ class Turns:
     def go(self, turns: int = 1) -> None:
         """Let so many replies go."""
         self._allowed.release(turns)
+
+
+@pytest.fixture(name="page_server")
+def server_class() -> type[Server]:
+    """What runs a gateway in a thread."""
+    return Server
 
 
 @pytest.fixture(name="turns")

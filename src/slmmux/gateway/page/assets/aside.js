@@ -8,24 +8,25 @@ const SERVER = {
   busy: ["warn", "starting or stopping"],
   gone: ["bad", "does not answer"],
 };
-const BREAKERS = [
-  ["good", "answers"],
-  ["warn", "failed; is being tried again"],
-  ["bad", "keeps failing; left alone for a while"],
-];
+// by the state of the breaker before a model's endpoint
+const BREAKERS = {
+  closed: ["good", "answers"],
+  "half-open": ["warn", "failed; is tried again"],
+  open: ["bad", "keeps failing; left alone for a while"],
+};
 
 export const Pill = ({ server }) => {
   const [kind, words] = SERVER[server];
   return html`<span class=${`pill ${kind}`}><i aria-hidden="true"></i>Server ${words}</span>`;
 };
 
-export const Health = ({ models, breakers }) => html`<section aria-labelledby="pool-title">
+export const Health = ({ models }) => html`<section aria-labelledby="pool-title">
   <h2 id="pool-title">The pool</h2>
   ${models.length === 0 && html`<p class="note">Its models are not known yet.</p>`}
-  ${models.length > 0 && breakers === null && html`<p class="note">The server does not tell how each of them is.</p>`}
-  <ul class="health">${models.map((model) => {
-    const [kind, words] = BREAKERS[breakers?.get(model)] ?? ["", ""];
-    return html`<li key=${model}><span class=${`pill ${kind}`}><i aria-hidden="true"></i>${model}</span> <span class="note">${words}</span></li>`;
+  ${models.length > 0 && models.every(({ breaker }) => !breaker) && html`<p class="note">The server does not tell how each of them is.</p>`}
+  <ul class="health">${models.map(({ id, breaker }) => {
+    const [kind, words] = BREAKERS[breaker] ?? ["", ""];
+    return html`<li key=${id}><span class=${`pill ${kind}`}><i aria-hidden="true"></i>${id}</span> <span class="note">${words}</span></li>`;
   })}</ul>
 </section>`;
 

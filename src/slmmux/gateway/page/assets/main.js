@@ -27,7 +27,7 @@ class Page extends Component {
   state = {
     tab: tab(), theme: theme(), entries: null, key: apiKey(), keyAsked: apiKey() !== "", keyWrong: null, listing: null,
     question: "", settings: SETTINGS, problem: null, vote: null, shown: null, said: "",
-    recent: recentQuestions(), server: "unknown", metrics: "unknown", breakers: null,
+    recent: recentQuestions(), server: "unknown", metrics: "unknown",
   };
 
   componentDidMount() {
@@ -59,17 +59,18 @@ class Page extends Component {
     } catch (error) {
       this.setState({ server: error.status === 0 || error.status === 502 || error.status === 504 ? "gone" : "busy" });
     }
-    if (this.state.entries === null && !this.state.keyWrong) await this.list(this.state.key);
+    // Again each time: what is served may have been reloaded, and breakers open and close.
+    if (!this.state.keyWrong) await this.list(this.state.key);
   }
 
   async lookAtMetrics() {
     try {
       const now = snapshot(parsed(await api.metrics(this.state.key)), Date.now() / 1000);
       this.history = [...this.history, now].slice(-LONGEST);
-      this.setState({ metrics: "here", breakers: now.breakers.size ? now.breakers : null });
+      this.setState({ metrics: "here" });
     } catch (error) {
       const why = { 401: "key", 404: "none" }[error.status] ?? "gone";
-      this.setState({ metrics: why, breakers: null });
+      this.setState({ metrics: why });
     }
   }
 
@@ -182,7 +183,7 @@ class Page extends Component {
 
   askPart(state) {
     const voting = state.vote?.phase === "voting";
-    const members = (state.entries ?? []).filter(({ role }) => role === "member").map(({ id }) => id);
+    const members = (state.entries ?? []).filter(({ role }) => role === "member");
     return html`<div class="parts"><div>
         ${state.keyAsked && html`<${KeyField} value=${state.key} wrong=${state.keyWrong} onKey=${this.useKey} />`}
         ${state.listing && !state.vote && html`<${Trouble} refusal=${state.listing} />`}
@@ -192,7 +193,7 @@ class Page extends Component {
           onSettings=${(change) => this.setState({ settings: { ...state.settings, ...change }, problem: null })} />
         ${state.vote && html`<${Ballot} vote=${state.vote} onShow=${(shown) => this.setState({ shown })} />`}
       </div><aside>
-        <${Health} models=${members} breakers=${state.breakers} />
+        <${Health} models=${members} />
         <${Recent} recent=${state.recent} onAgain=${this.again} onForget=${this.forget} />
       </aside></div>`;
   }

@@ -53,7 +53,6 @@ export function snapshot(rows, time) {
     abstained: total(of("abstained_total")),
     confidence: buckets(of("confidence_bucket")),
     selected: summed(of("selected_total"), "model"),
-    breakers: new Map(of("breaker_state").map(({ labels, value }) => [labels.model, value])),
   };
 }
 
