@@ -147,7 +147,7 @@ def test_when_every_model_is_down_the_page_says_so_and_what_each_said(
         trouble = page.get_by_role("alert")
         trouble.wait_for()
         text = trouble.inner_text()
-        assert "No answer: the models could not be reached" in text
+        assert "No answer: the models failed" in text
         assert "CUDA out of memory" in text
         assert "Incorrect API key provided" in text
         assert page.get_by_label("Ask the pool").input_value() == "What is 6 × 7?"

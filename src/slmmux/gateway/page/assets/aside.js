@@ -10,7 +10,7 @@ const SERVER = {
 };
 // by the state of the breaker before a model's endpoint
 const BREAKERS = {
-  closed: ["good", "answers"],
+  closed: ["good", "responds"],
   "half-open": ["warn", "failed; is tried again"],
   open: ["bad", "keeps failing; left alone for a while"],
 };

@@ -2,14 +2,14 @@
 import { html } from "./dom.js";
 import { Said } from "./said.js";
 import { classes, lanes, leader } from "./vote.js";
-import { confidence, explained, letter, many, oneLine, percent, seconds } from "./words.js";
+import { confidence, explained, letter, many, oneLine, percent, seconds, without } from "./words.js";
 
 const COLOURS = 7;
 const colour = (one) => `c${one.place % COLOURS}`;
 
 const Slot = ({ sample, model, index, found, over, onShow }) => {
   if (sample === null) {
-    return html`<span class=${`slot ${over ? "spared" : "open"}`} title=${over ? "not needed" : "still open"}></span>`;
+    return html`<span class=${`slot ${over ? "spared" : "open"}`} title=${over ? "not needed" : "open"}></span>`;
   }
   const one = found.find(({ key }) => key === sample.answer?.key);
   const what = one ? `${oneLine(one.text, 40)}, answer ${letter(one.place)}` : sample.error ? "failed" : "no readable answer";
@@ -20,7 +20,7 @@ const Slot = ({ sample, model, index, found, over, onShow }) => {
 const Lane = ({ row, vote, found, onShow }) => {
   const { model, slots, mode, votes } = row;
   const decides = vote.outcome?.decided_by === model;
-  const over = vote.phase !== "voting";
+  const over = vote.phase === "decided";
   const share = votes / vote.k;
   return html`<li class=${decides ? "lane decides" : "lane"}>
     <span class="name">${model}${decides && html` <b class="badge">decides</b>`}</span>
@@ -64,7 +64,7 @@ const Notes = ({ outcome }) => {
     ${outcome.reason && html`<li>${outcome.reason}</li>`}
     ${!outcome.exact && html`<li>More draws could have changed this answer: the vote was cut short, or was told to take a chance.</li>`}
     ${outcome.kind_note && html`<li>${outcome.kind_note}.</li>`}
-    ${degraded.map(([model, said]) => html`<li class="bad" key=${model}>${model} failed: ${said}</li>`)}
+    ${degraded.map(([model, said]) => html`<li class="bad" key=${model}>${model} failed: ${without(model, said)}</li>`)}
   </ul>`;
 };
 
@@ -90,7 +90,7 @@ const Outcome = ({ vote }) => {
 export const Trouble = ({ refusal }) => {
   const { title, text, upstreams } = explained(refusal);
   return html`<div class="trouble" role="alert"><h3>${title}</h3><p>${text}</p>
-    ${upstreams.length > 0 && html`<ul>${upstreams.map(([name, said]) => html`<li key=${name}><b>${name}</b>: ${said}</li>`)}</ul>`}
+    ${upstreams.length > 0 && html`<ul>${upstreams.map(([name, said]) => html`<li key=${name}><b>${name}</b>: ${without(name, said)}</li>`)}</ul>`}
   </div>`;
 };
 
@@ -101,7 +101,7 @@ const KEY = [
   ["open", "", "open"],
   ["spared", "", "not needed"],
 ];
-const STATE = { voting: "Voting", decided: "Decided", stopped: "Stopped", failed: "Ended early" };
+const STATE = { voting: "Voting", decided: "Decided", stopped: "Stopped", failed: "Without an answer" };
 
 export const Ballot = ({ vote, onShow }) => {
   const found = classes(vote);
@@ -119,7 +119,7 @@ export const Ballot = ({ vote, onShow }) => {
       <ol class="lanes">${rows.map((row) => html`<${Lane} key=${row.model} ...${{ row, vote, found, onShow }} />`)}</ol>
       <p class="key note" aria-hidden="true">${KEY.map(([kind, sign, words]) => html`<span><i class=${`slot ${kind}`}>${sign}</i>${words}</span>`)}</p>
       <h3>Answers</h3>
-      ${shown.length === 0 && html`<p class="note">None yet.</p>`}
+      ${shown.length === 0 && html`<p class="note">${vote.phase === "voting" ? "None yet." : "None."}</p>`}
       <ol class="classes">${shown.map((one) => html`<${Class} key=${one.key} ...${{ one, vote, won: one === winner }} />`)}</ol>`}
     ${vote.phase === "decided" && html`<h3>What ${vote.outcome.decided_by ? html`<span>${writer}</span> wrote` : "the reply says"}</h3>
       ${vote.reasoning && html`<details><summary>What it thought first</summary><${Said} kind="reply" text=${vote.reasoning} /></details>`}

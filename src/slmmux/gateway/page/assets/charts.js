@@ -5,6 +5,7 @@ import { decimals, many, percent, seconds } from "./words.js";
 
 const HEIGHT = 190;
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const about = (value) => (value === 0 ? "0" : `≈${seconds(value)}`); // known by bucket only
 const clock = (time) => new Date(1000 * time).toLocaleTimeString([], { hour12: false });
 
 // Lines over time; drawn anew when the colours change.
@@ -81,17 +82,17 @@ const Bars = ({ title, note, rows, empty }) => {
 const Figure = ({ name, children }) => html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
 
 const Models = ({ now }) => {
-  const names = [...now.upstream.keys()];
+  const names = [...now.upstream.keys()].sort();
   if (names.length === 0) return null;
-  return html`<figure class="whole"><figcaption><b>Upstream calls by model</b><br />since the server started</figcaption>
+  return html`<figure class="whole"><figcaption><b>Upstream calls by model</b><br />since the server started; not sent: the endpoint kept failing and was left alone</figcaption>
     <div class="wide" tabindex="0" role="region" aria-label="Upstream calls by model"><table><thead><tr>
-      <th scope="col">model</th><th scope="col">calls</th><th scope="col">failed</th><th scope="col">median</th><th scope="col">95% within</th></tr></thead>
+      <th scope="col">model</th><th scope="col">calls</th><th scope="col">failed</th><th scope="col">not sent</th><th scope="col">median</th><th scope="col">95% within</th></tr></thead>
     <tbody>${names.map((name) => {
       const counts = now.upstream.get(name);
-      return html`<tr key=${name}><th scope="row">${name}</th><td>${counts.at(-1)?.[1] ?? 0}</td><td>${now.errors.get(name) ?? 0}</td>
+      return html`<tr key=${name}><th scope="row">${name}</th><td>${counts.at(-1)?.[1] ?? 0}</td><td>${now.errors.get(name) ?? 0}</td><td>${now.spared.get(name) ?? 0}</td>
         ${[0.5, 0.95].map((share) => {
           const value = quantile(share, counts);
-          return html`<td key=${share}>${value === null ? "–" : seconds(value)}</td>`;
+          return html`<td key=${share}>${value === null ? "–" : about(value)}</td>`;
         })}</tr>`;
     })}</tbody></table></div></figure>`;
 };
@@ -128,7 +129,7 @@ export function Charts({ history, metrics, theme }) {
         { label: "answered", colour: "--c0", values: lines.answered },
         { label: "failed", colour: "--c1", dash: [6, 4], values: lines.failed },
       ]} />
-      <${Lines} title="Time of a request" times=${lines.times} theme=${theme} unit=${seconds} least=${0.01} lines=${[
+      <${Lines} title="Time of a request" times=${lines.times} theme=${theme} unit=${about} least=${0.01} lines=${[
         { label: "median", colour: "--c0", values: lines.median },
         { label: "95% within", colour: "--c4", dash: [6, 4], values: lines.slow },
       ]} />

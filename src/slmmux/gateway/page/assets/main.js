@@ -64,6 +64,7 @@ class Page extends Component {
   }
 
   async lookAtMetrics() {
+    if (this.state.keyWrong) return; // asking again would count as guessing
     try {
       const now = snapshot(parsed(await api.metrics(this.state.key)), Date.now() / 1000);
       this.history = [...this.history, now].slice(-LONGEST);

@@ -31,6 +31,8 @@ const total = (rows) => rows.reduce((sum, { value }) => sum + value, 0);
 export function snapshot(rows, time) {
   const of = (name) => rows.filter((row) => row.name === `slmmux_${name}`);
   const requests = of("requests_total").filter(asks);
+  const errors = of("upstream_errors_total");
+  const spared = ({ labels }) => labels.error === "LeftAloneError"; // not sent: its breaker was open
   const failed = requests.filter(({ labels }) => Number(labels.status) >= 400);
   return {
     time,
@@ -45,7 +47,8 @@ export function snapshot(rows, time) {
         buckets(of("upstream_seconds_bucket").filter(({ labels }) => labels.model === model)),
       ]),
     ),
-    errors: summed(of("upstream_errors_total"), "model"),
+    errors: summed(errors.filter((row) => !spared(row)), "model"),
+    spared: summed(errors.filter(spared), "model"),
     draws: total(of("draws_total")),
     saved: total(of("draws_saved_total")),
     tokens: total(of("tokens_total")),

@@ -13,6 +13,9 @@ export const oneLine = (text, most = 80) => {
 // A, B, … Z, then numbers.
 export const letter = (place) => (place < 26 ? String.fromCharCode(65 + place) : String(place + 1));
 
+// What an endpoint said of itself, without the name that stands before it anyway.
+export const without = (name, said) => (said.startsWith(`${name}: `) ? said.slice(name.length + 2) : said);
+
 const later = (waitS) => (waitS ? `Try again in ${many(Math.ceil(waitS), "second")}.` : "Try again in a moment.");
 
 // title, text, and what each model's endpoint said
@@ -31,12 +34,12 @@ export function explained(refusal) {
       "The server stopped, or something between it and this page cut the line. What arrived is shown; ask again.",
     );
   }
-  if (status === 401 && code === "missing_api_key") return told("This server wants an API key", "Enter yours above.");
-  if (status === 401) return told("The server does not know this API key", "It was mistyped, or revoked. Enter another above.");
+  if (status === 401 && code === "missing_api_key") return told("This server wants an API key", "Enter yours at the top.");
+  if (status === 401) return told("The server does not know this API key", "It was mistyped, or revoked. Enter another one.");
   if (code === "quorum_not_met") {
     return told(
-      "No answer: the models could not be reached",
-      "The question is fine, the servers behind this page are not. What each of them said:",
+      "No answer: the models failed",
+      "The question reached the server, but not enough models could be asked. What came of each:",
     );
   }
   if (code === "insufficient_quota") return told("This API key has used up its day's allowance", message);
