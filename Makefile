@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-browser test-all lint format types docs benchmark clean
+.PHONY: help demo test test-browser test-all page-assets lint format types docs benchmark clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 14
@@ -21,13 +21,16 @@ demo: $(STAMP)  ## two small models answer 24 questions together
 test: $(STAMP)  ## the tests of every change (under 8 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
 
-test-browser: $(STAMP)  ## report pages in headless Chromium, which it installs where it can
+test-browser: $(STAMP)  ## pages in headless Chromium, which it installs where it can
 	@.ci/chromium
 	$(BIN)/python -m pip install --quiet --editable '.[browser]'
 	$(BIN)/python -m pytest -m browser
 
 test-all: $(STAMP)  ## these and the slow ones
 	$(BIN)/python -m pytest -n 2
+
+page-assets:  ## are the page's vendored files those that npm publishes?
+	$(PYTHON) docs/page_assets.py
 
 lint: $(STAMP)  ## ruff and the import contracts
 	$(BIN)/ruff check .

@@ -1,7 +1,12 @@
 """The page as people use it, in headless Chromium before a running gateway."""
 
+import os
+import re
+import subprocess
+import sys
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -450,3 +455,58 @@ def test_a_server_without_metrics_says_so_and_nothing_else_is_missing(
         page.get_by_text("The server does not tell how each of them is.").wait_for()
         ask(page)
         decided(page)
+
+
+def test_figures_are_read_from_what_prometheus_reads(mathematics: Any) -> None:
+    found = mathematics.evaluate(
+        """async () => {
+          const { parsed, quantile, since, snapshot, series } = await import("./assets/metrics.js");
+          const text = (ok, failed, fast, all) => `# HELP slmmux_requests_total x
+slmmux_requests_total{path="/v1/chat/completions",model="a\\\\"b,c}",status="200"} ${ok}
+slmmux_requests_total{path="/v1/chat/completions",model="a",status="503"} ${failed}
+slmmux_requests_total{path="/readyz",model="",status="200"} 1e3
+slmmux_request_seconds_bucket{path="/v1/completions",model="a",le="0.1"} ${fast}
+slmmux_request_seconds_bucket{path="/v1/completions",model="a",le="+Inf"} ${all}
+slmmux_selected_total{served="p",model="a\\\\"b,c}"} 3
+`;
+          const past = snapshot(parsed(text(10, 0, 4, 4)), 100);
+          const now = snapshot(parsed(text(30, 5, 8, 8)), 110);
+          const again = snapshot(parsed(text(6, 0, 1, 1)), 120);
+          const lines = series([past, now, again]);
+          return {
+            requests: now.requests, failed: now.failed, selected: [...now.selected],
+            median: quantile(0.5, since(past.latency, now.latency)),
+            nothing: quantile(0.5, since(now.latency, now.latency)),
+            answered: lines.answered, none: series([]).times,
+          };
+        }"""
+    )
+    assert (found["requests"], found["failed"]) == (35, 5)
+    assert found["selected"] == [['a"b,c}', 3]]
+    assert found["median"] == pytest.approx(0.05)
+    assert found["nothing"] is None
+    # 20 in 10 s; then the server began anew, and of what came before nothing is known.
+    assert found["answered"] == [None, 2.0, pytest.approx(0.3)]
+    assert found["none"] == []
+
+
+@pytest.mark.embedded
+def test_the_command_prints_the_address_of_a_page_that_works(
+    open_page: Any, page_server: Any, tmp_path: Path
+) -> None:
+    command = [str(Path(sys.executable).with_name("slmmux")), "serve", "--port", "0"]
+    environment = {**os.environ, "SLMMUX_CONFIG": "", "COLUMNS": "200"}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as serving:
+        assert serving.stdout is not None
+        lines = iter(serving.stdout.readline, "")
+        address = next(
+            found[0] for line in lines if (found := re.findall(r"http://\S+:\d+/$", line))
+        )
+        with open_page(page_server(address)) as page:
+            ask(page, "What is 17 + 25?")
+            page.locator(".ballot.decided").wait_for(timeout=60_000)
+            assert page.locator(".lane").count() == 2
+            assert page.locator(".outcome").inner_text().startswith(("Decided", "No answer"))
+        serving.terminate()

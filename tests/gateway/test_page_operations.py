@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from slmmux.config import MuxConfig
 from slmmux.config_gateway import GatewayConfig
-from slmmux.gateway.app import build_app
 from slmmux.gateway.operations.assembly import Operations
 from slmmux.gateway.operations.ledger import Ledger
+
+from slmmux.config import MuxConfig
+from slmmux.gateway.app import build_app
 from slmmux.gateway.server import bind, server_of
 from slmmux.gateway.state import Gateway, Served, serve_profiles
 from slmmux.sampling import SamplingLimits
@@ -112,7 +112,11 @@ def test_charts_follow_what_the_gateway_does(operate: Operate, open_page: Any) -
         page.get_by_role("link", name="Charts").click()
         page.locator(".totals dd").get_by_text("2", exact=True).first.wait_for()
         facts = dict(
-            zip(page.locator("dt").all_inner_texts(), page.locator("dd").all_inner_texts(), strict=True)
+            zip(
+                page.locator("dt").all_inner_texts(),
+                page.locator("dd").all_inner_texts(),
+                strict=True,
+            )
         )
         assert facts["Requests"] == "2"
         assert int(facts["Draws made"]) + int(facts["Draws saved"].split()[0]) == 8

@@ -165,7 +165,8 @@ def _tell(serving: "Serving", host: str, port: int) -> None:
     out = console()
     for profile in serving.profiles.values():
         out.print(f"{profile.name}: {', '.join(model.name for model in profile.models)}")
-    out.print(f"\nThe API, for any OpenAI client: {address}/v1")
+    out.print(f"\nThe page, to ask and to watch the vote: {address}/")
+    out.print(f"The API, for any OpenAI client: {address}/v1")
     out.print("Try it:\n")
     question = [{"role": "user", "content": "What is 6 × 7?"}]
     body = json.dumps({"model": name, "messages": question}, ensure_ascii=False)
