@@ -63,7 +63,7 @@ const Notes = ({ outcome }) => {
   return html`<ul class="notes">
     ${outcome.reason && html`<li>${outcome.reason}</li>`}
     ${!outcome.exact && html`<li>More draws could have changed this answer: the vote was cut short, or was told to take a chance.</li>`}
-    ${outcome.kind_note && html`<li>${outcome.kind_note}.</li>`}
+    ${outcome.kind_from === "fallback" && html`<li>Nothing says what kind of answer this question wants, so answers are compared as texts. Choose a kind under “How the pool answers”.</li>`}
     ${degraded.map(([model, said]) => html`<li class="bad" key=${model}>${model} failed: ${without(model, said)}</li>`)}
   </ul>`;
 };
@@ -123,6 +123,6 @@ export const Ballot = ({ vote, onShow }) => {
       <ol class="classes">${shown.map((one) => html`<${Class} key=${one.key} ...${{ one, vote, won: one === winner }} />`)}</ol>`}
     ${vote.phase === "decided" && html`<h3>What ${vote.outcome.decided_by ? html`<span>${writer}</span> wrote` : "the reply says"}</h3>
       ${vote.reasoning && html`<details><summary>What it thought first</summary><${Said} kind="reply" text=${vote.reasoning} /></details>`}
-      <${Said} kind="reply" text=${vote.text} />`}
+      <${Said} kind="reply" text=${vote.text.trim()} />`}
   </section>`;
 };

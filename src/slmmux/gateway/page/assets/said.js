@@ -40,7 +40,7 @@ export class SampleText extends Component {
         ${sample.latency_s > 0 && html` <span>in ${sample.latency_s.toFixed(1)} s</span>`}</p>
       ${sample.error && html`<p class="bad">${sample.error}</p>`}
       ${sample.reasoning && html`<details><summary>What it thought first</summary><${Said} kind="reply" text=${sample.reasoning} /></details>`}
-      ${sample.text !== null && html`<${Said} kind="reply" text=${sample.text} />`}
+      ${sample.text !== null && html`<${Said} kind="reply" text=${sample.text.trim()} />`}
     </dialog>`;
   }
 }
