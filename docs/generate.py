@@ -60,6 +60,8 @@ def _branch(names: list[str]) -> Iterator[str]:
         for path in sorted(folder.glob("*.py")):
             if path.stem != "__init__":
                 yield _leaf(path, f"  {path.name}")
+        for inner in sorted(path.parent for path in folder.glob("*/__init__.py")):
+            yield _leaf(inner / "__init__.py", f"  {inner.name}/")
 
 
 def _leaf(path: Path, name: str) -> str:

@@ -212,14 +212,18 @@ ServePage: TypeAlias = Callable[..., Server]
 
 @contextmanager
 def running(
-    *endpoints: FaultEndpoint, path: str = "/", layers: Sequence[Middleware] = (), **mux: Any
+    *endpoints: FaultEndpoint,
+    path: str = "/",
+    layers: Sequence[Middleware] = (),
+    bigger: Model | None = None,
+    **mux: Any,
 ) -> Iterator[Server]:
     """A gateway: profile `pool` of qwen, llama, gemma, one at each endpoint."""
     models = tuple(
         Model(name=name, model=name, base_url=endpoint.base_url)
         for name, endpoint in zip(NAMES, endpoints, strict=False)
     )
-    served = Served(name="pool", models=models, settings=MuxConfig(**mux))
+    served = Served(name="pool", models=models, settings=MuxConfig(**mux), bigger=bigger)
     listener = bind("127.0.0.1", 0)
     server = Server(f"http://127.0.0.1:{listener.getsockname()[1]}{path}")
 

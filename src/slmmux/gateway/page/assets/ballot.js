@@ -18,17 +18,17 @@ const Slot = ({ sample, model, index, found, over, onShow }) => {
 };
 
 const Lane = ({ row, vote, found, onShow }) => {
-  const { model, slots, mode, votes } = row;
+  const { model, k, slots, mode, votes } = row;
   const decides = vote.outcome?.decided_by === model;
   const over = vote.phase === "decided";
-  const share = votes / vote.k;
+  const share = votes / k;
   return html`<li class=${decides ? "lane decides" : "lane"}>
     <span class="name">${model}${decides && html` <b class="badge">decides</b>`}</span>
-    <span class=${vote.k > 12 ? "slots dense" : "slots"}>${slots.map(
+    <span class=${k > 12 ? "slots dense" : "slots"}>${slots.map(
       (sample, index) => html`<${Slot} key=${index} ...${{ sample, model, index, found, over, onShow }} />`,
     )}</span>
     <span class="bar" aria-hidden="true"><i class=${mode ? colour(mode) : ""} style=${{ width: percent(share) }}></i></span>
-    <span class="count">${mode ? `${votes} of ${vote.k} for ${letter(mode.place)}` : `0 of ${vote.k}`}</span>
+    <span class="count">${mode ? `${votes} of ${k} for ${letter(mode.place)}` : `0 of ${k}`}</span>
   </li>`;
 };
 
@@ -43,7 +43,7 @@ export function progress(vote) {
   const arrived = `${vote.samples.length} of at most ${many(vote.budget, "sample")}`;
   const first = leader(lanes(vote, classes(vote)));
   if (first === null) return vote.samples.length ? arrived : "waiting for the first sample";
-  return `${arrived}; ${first.model} leads with ${first.votes} of ${vote.k} for ${oneLine(first.mode.text, 30)}`;
+  return `${arrived}; ${first.model} leads with ${first.votes} of ${first.k} for ${oneLine(first.mode.text, 30)}`;
 }
 
 // One sentence for who cannot see the lanes.
@@ -52,7 +52,8 @@ export function announced(vote) {
   if (vote.phase === "stopped") return `Stopped. ${many(vote.samples.length, "sample")} had arrived.`;
   if (vote.phase === "failed") return explained(vote.refusal).title;
   const { outcome } = vote;
-  if (outcome.abstained) return "Over: no sample had an answer that could be read.";
+  if (outcome.answer === null) return "Over: no sample had an answer that could be read.";
+  if (outcome.abstained) return `Held back, not sure enough. The best guess is ${oneLine(outcome.answer)}.`;
   return `Decided: ${oneLine(outcome.answer)}. ${many(outcome.draws_saved, "draw")} of ${outcome.budget} saved.`;
 }
 
@@ -70,13 +71,15 @@ const Notes = ({ outcome }) => {
 
 const Outcome = ({ vote }) => {
   const { outcome } = vote;
-  const won = outcome.tallies.length && !outcome.abstained;
-  return html`<div class=${won ? "outcome" : "outcome none"}>
-    <h3>${won ? "Decided" : "No answer could be read"}</h3>
+  const won = outcome.answer !== null;
+  const title = !won ? "No answer could be read" : outcome.abstained ? "Not sure enough; the best guess is" : "Decided";
+  return html`<div class=${outcome.abstained ? "outcome none" : "outcome"}>
+    <h3>${title}</h3>
     ${won && html`<${Said} kind="winner" answer text=${outcome.answer} />`}
     <dl class="facts">
       ${outcome.decided_by && html`<${Fact} name="Decided by">${outcome.decided_by}<//>`}
       ${won && html`<${Fact} name="Confidence">${confidence(outcome.confidence)}<//>`}
+      ${outcome.escalated && html`<${Fact} name="The pool's own guess">${oneLine(outcome.escalated.answer ?? "none", 40)}<//>`}
       ${outcome.probability && html`<${Fact} name="Probably right">${confidence(outcome.probability)}<//>`}
       <${Fact} name="Draws saved">${outcome.draws_saved} of ${outcome.budget}<//>
       <${Fact} name="Time">${seconds(outcome.elapsed_s)}<//>

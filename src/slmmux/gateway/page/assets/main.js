@@ -144,7 +144,8 @@ class Page extends Component {
 
   remember(settings) {
     const { question, outcome } = this.vote;
-    keepQuestion({ question, settings, answer: outcome.answer, saved: outcome.draws_saved });
+    const answer = outcome.abstained ? null : outcome.answer;
+    keepQuestion({ question, settings, answer, saved: outcome.draws_saved });
     this.setState({ recent: recentQuestions() });
   }
 

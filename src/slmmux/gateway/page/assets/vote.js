@@ -6,8 +6,7 @@ export const begun = (question, entry, k) => ({
   phase: "voting",
   question,
   served: entry.id,
-  models: entry.models,
-  k,
+  budgets: new Map(entry.models.map((model) => [model, k])), // samples of each model
   budget: entry.models.length * k,
   samples: [],
   text: "",
@@ -24,8 +23,21 @@ export function heard(vote, event) {
   const delta = event.choices?.[0]?.delta ?? {};
   if (typeof delta.content === "string") next.text += delta.content;
   if (typeof delta.reasoning_content === "string") next.reasoning += delta.reasoning_content;
-  if (told.tallies) return { ...next, phase: "decided", outcome: told, k: told.k, budget: told.budget };
-  return next;
+  return told.tallies ? decided(next, told) : next;
+}
+
+// A bigger model that was asked in the end has a lane then, too.
+function decided(vote, outcome) {
+  const known = new Set(vote.samples.map(({ model, index }) => `${index} ${model}`));
+  const further = (outcome.samples ?? []).filter(({ model, index }) => !known.has(`${index} ${model}`));
+  return {
+    ...vote,
+    phase: "decided",
+    outcome,
+    budgets: new Map(outcome.tallies.map(({ model, k }) => [model, k])),
+    budget: outcome.budget,
+    samples: [...vote.samples, ...further],
+  };
 }
 
 export const stopped = (vote) => ({ ...vote, phase: "stopped" });
@@ -48,8 +60,8 @@ export function classes(vote) {
 // Each model's slots and its own most common answer; ties go to the class seen first, by index.
 export function lanes(vote, found) {
   const byKey = new Map(found.map((one) => [one.key, one]));
-  return vote.models.map((model) => {
-    const slots = Array(vote.k).fill(null);
+  return [...vote.budgets].map(([model, k]) => {
+    const slots = Array(k).fill(null);
     for (const sample of vote.samples) if (sample.model === model) slots[sample.index] = sample;
     let mode = null;
     const count = (key) => byKey.get(key).votes.get(model);
@@ -57,7 +69,7 @@ export function lanes(vote, found) {
       const key = sample?.answer?.key;
       if (key !== undefined && (mode === null || count(key) > count(mode))) mode = key;
     }
-    return { model, slots, mode: mode === null ? null : byKey.get(mode), votes: mode === null ? 0 : count(mode) };
+    return { model, k, slots, mode: mode === null ? null : byKey.get(mode), votes: mode === null ? 0 : count(mode) };
   });
 }
 

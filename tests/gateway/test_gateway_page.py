@@ -13,6 +13,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from slmmux.testing import FaultEndpoint
+from slmmux.types import Model
 
 pytestmark = pytest.mark.browser
 
@@ -125,6 +126,27 @@ def test_a_sample_opens_with_its_text(serve_page: Any, open_page: Any) -> None:
         assert "CUDA out of memory" in page.get_by_role("dialog").inner_text()
         page.get_by_role("button", name="Close").click()
         assert "llama failed" in page.locator(".outcome").inner_text()
+
+
+def test_a_guess_is_called_one_and_a_bigger_model_has_a_lane_of_its_own(
+    serve_page: Any, open_page: Any
+) -> None:
+    unsure = {"k": 2, "abstain_below": 0.9}
+    with open_page(serve_page(says("The answer is 42.", "The answer is 41."), **unsure)) as page:
+        ask(page)
+        assert "Not sure enough; the best guess is" in decided(page).inner_text()
+        assert decided(page).locator(".winner").inner_text() == "42"
+        page.locator(".recent").get_by_text("no answer").wait_for()
+    with says("The answer is 41.") as large:
+        bigger = Model(name="large", model="large", base_url=large.base_url)
+        small = says("The answer is 42.", "The answer is 41.")
+        with open_page(serve_page(small, bigger=bigger, **unsure)) as page:
+            ask(page)
+            assert decided(page).locator(".winner").inner_text() == "41"
+            assert facts(page)["Decided by"] == "large"
+            assert facts(page)["The pool's own guess"] == "42"
+            assert page.locator(".lane .name").all_inner_texts() == ["qwen", "large decides"]
+            page.locator(".lane").nth(1).get_by_text("1 of 1 for B").wait_for()
 
 
 def test_stop_lets_go_of_the_upstream_calls(serve_page: Any, open_page: Any) -> None:
