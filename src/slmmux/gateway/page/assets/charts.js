@@ -43,7 +43,7 @@ class Lines extends Component {
       scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, this.props.least) * 1.1] } },
       axes: [
         { ...axis, space: 90, values: (_, times) => times.map(clock) },
-        { ...axis, size: 62, values: (_, values) => values.map(shown) },
+        { ...axis, size: 62, values: (_, values) => values.map((value) => shown(value).replace("≈", "")) },
       ],
       series: [
         { label: "time", value: (_, time) => (time === null ? "" : clock(time)) },
