@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from slmmux.testing import FaultEndpoint
@@ -466,6 +467,22 @@ def test_the_page_works_behind_a_prefix(serve_page: Any, open_page: Any) -> None
     with open_page(server) as page:
         ask(page)
         assert decided(page).locator(".winner").inner_text() == "42"
+
+
+def test_a_page_of_a_proxy_is_not_taken_for_the_server(serve_page: Any, open_page: Any) -> None:
+    def in_between(app: ASGIApp) -> ASGIApp:
+        async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"].startswith("/v1/") or scope["path"] == "/metrics":
+                await HTMLResponse("<h1>Sign in</h1>")(scope, receive, send)
+            else:
+                await app(scope, receive, send)
+
+        return proxy
+
+    with open_page(serve_page(says("42"), layers=[in_between])) as page:
+        page.get_by_role("alert").get_by_text("Something before the server").wait_for()
+        page.get_by_role("link", name="Charts").click()
+        page.get_by_text("This server has no metrics").wait_for()
 
 
 def test_a_server_without_metrics_says_so_and_nothing_else_is_missing(

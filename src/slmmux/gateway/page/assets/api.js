@@ -35,7 +35,15 @@ async function refusal(reply) {
   }
 }
 
-export const models = async (key) => (await (await send("v1/models", key)).json()).data;
+export async function models(key) {
+  const reply = await send("v1/models", key);
+  try {
+    return (await reply.json()).data;
+  } catch {
+    throw new Refusal(502); // a proxy's page
+  }
+}
+
 export const metrics = async (key) => (await send("metrics", key)).text();
 export const isReady = () => send("readyz", "");
 
@@ -49,9 +57,17 @@ export async function* vote(body, key, signal) {
   });
   for await (const text of lines(reply.body)) {
     if (text === "data: [DONE]") return;
-    if (text.startsWith("data: ")) yield JSON.parse(text.slice(6));
+    if (text.startsWith("data: ")) yield parsed(text.slice(6));
   }
   throw new Refusal(-1); // it ended before its end
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Refusal(-1); // cut
+  }
 }
 
 async function* lines(body) {

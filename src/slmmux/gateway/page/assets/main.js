@@ -66,7 +66,9 @@ class Page extends Component {
   async lookAtMetrics() {
     if (this.state.keyWrong) return; // asking again would count as guessing
     try {
-      const now = snapshot(parsed(await api.metrics(this.state.key)), Date.now() / 1000);
+      const rows = parsed(await api.metrics(this.state.key));
+      if (rows.length === 0) throw new api.Refusal(404); // a proxy's page
+      const now = snapshot(rows, Date.now() / 1000);
       this.history = [...this.history, now].slice(-LONGEST);
       this.setState({ metrics: "here" });
     } catch (error) {
@@ -111,8 +113,7 @@ class Page extends Component {
       if (this.vote.phase === "voting") throw new api.Refusal(-1);
     } catch (error) {
       if (this.stopper.signal.aborted) this.show(stopped(this.vote));
-      else if (error instanceof api.Refusal) this.refused(error);
-      else throw error;
+      else this.refused(error instanceof api.Refusal ? error : new api.Refusal(500, error));
     }
     if (this.vote.phase === "decided") this.remember(settings);
     this.look();
