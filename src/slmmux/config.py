@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from slmmux.config_files import read_toml
+from slmmux.config_gateway import GatewayConfig, gateway_of
 from slmmux.config_messages import Key, check, told
 from slmmux.config_models import read_model
-from slmmux.config_schema import FileTable, ModelTable, MuxTable, SamplingTable
+from slmmux.config_schema import FileTable, GatewayTable, ModelTable, MuxTable, SamplingTable
 from slmmux.default_pools import DEFAULT_MODELS, POOLS
 from slmmux.errors import ConfigError
 from slmmux.rules import Rule
@@ -61,6 +62,7 @@ class Config:
         bigger: who is asked instead of holding an answer back (`[mux] escalate_to`); not of the
             pool.
         profile: the file that chooses among them, for whoever answers questions.
+        gateway: how `slmmux serve` runs.
     """
 
     path: Path | None = None
@@ -69,6 +71,7 @@ class Config:
     mux: MuxConfig = field(default_factory=MuxConfig)
     sampling: SamplingLimits = field(default_factory=SamplingLimits)
     profile: Path | None = None
+    gateway: GatewayConfig = field(default_factory=GatewayConfig)
 
 
 def find_config(explicit: str | Path | None = None) -> Path | None:
@@ -132,6 +135,7 @@ def _config(path: Path, document: Mapping[str, Any], problems: list[tuple[Key, s
     escalate_to = answering.pop("escalate_to", None)
     mux = _mux(answering)
     sampling = _sampling(checked(SamplingTable, file.get("sampling", {}), ("sampling",)))
+    gateway = gateway_of(checked(GatewayTable, file.get("gateway", {}), ("gateway",)), path.parent)
     models: list[Model] = []
     for position, data in enumerate(file.get("models", ())):
         at: Key = ("models", position)
@@ -150,6 +154,7 @@ def _config(path: Path, document: Mapping[str, Any], problems: list[tuple[Key, s
         mux=mux,
         sampling=sampling,
         profile=None if profile is None else path.parent / Path(profile).expanduser(),
+        gateway=gateway,
     )
 
 

@@ -115,6 +115,7 @@ _KINDS = {
     "finite_number": "a finite number",
     "list_type": "a list in square brackets",
     "dict_type": "a table",
+    "bool_type": "true or false",
 }
 
 _BOUNDS = {

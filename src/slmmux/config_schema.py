@@ -119,6 +119,33 @@ class SamplingTable(TypedDict, total=False):
     max_retry_time: Annotated[float, Field(ge=0)]
 
 
+LogForm: TypeAlias = Literal["plain", "json"]
+
+
+@as_table
+class GatewayTable(TypedDict, total=False):
+    """`[gateway]`."""
+
+    host: Text
+    port: Annotated[int, Field(ge=0, le=65535)]
+    keys_file: Text
+    max_requests: _Count
+    max_waiting: Annotated[int, Field(ge=0)]
+    max_wait: _Seconds
+    drain_time: Annotated[float, Field(ge=0)]
+    max_deadline: _Seconds
+    max_draws: _Count
+    max_body_mb: Annotated[float, Field(gt=0, le=1024)]
+    breaker_failures: _Count
+    breaker_wait: _Seconds
+    slow_call: _Seconds
+    bank: Text
+    redact_prompts: bool
+    log: LogForm
+    log_prompts: bool
+    traces: bool
+
+
 @as_table
 class FileTable(TypedDict, total=False):
     """The whole file; the tables inside are checked one by one."""
@@ -126,6 +153,7 @@ class FileTable(TypedDict, total=False):
     models: list[dict[str, Any]]
     mux: dict[str, Any]
     sampling: dict[str, Any]
+    gateway: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,6 +179,7 @@ TABLES: dict[str, type] = {
     "mux": MuxTable,
     "mux.stopping": RiskTable,
     "sampling": SamplingTable,
+    "gateway": GatewayTable,
 }
 
 CONFIG = Form(
@@ -158,6 +187,7 @@ CONFIG = Form(
     words={
         "api": get_args(Api),
         "n": get_args(NUse),
+        "log": get_args(LogForm),
         "rule": get_args(NamedRule),
         "schedule": get_args(Schedule),
     },
@@ -166,5 +196,6 @@ CONFIG = Form(
         "models.prompt": "[models.prompt]",
         "mux": "[mux]",
         "sampling": "[sampling]",
+        "gateway": "[gateway]",
     },
 )

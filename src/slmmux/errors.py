@@ -10,6 +10,7 @@
     ├── WeightsError              model weights could not be fetched, verified or stored
     ├── BankError                 a sample bank or its interchange file cannot be read or written
     │   └── BankConflictError     another text is there already; nothing was changed
+    ├── KeysError                 the file of API keys cannot be read or written
     ├── EngineError               a sample could not be drawn
     │   ├── AuthenticationError   401, 403
     │   ├── ModelNotFoundError    404
@@ -18,6 +19,7 @@
     │   ├── UnreachableError      nobody answers at that address
     │   ├── ReplyError            a reply that cannot be read: not JSON, no choices, not text
     │   ├── EmbeddedServerError   the embedded server failed to start or died twice
+    │   ├── LeftAloneError        it kept failing, and is not asked for a while
     │   └── RetryableError        may succeed when asked again
     │       ├── RateLimitError    429, with the wait that the server asked for
     │       ├── UpstreamError     5xx
@@ -63,6 +65,10 @@ class BankConflictError(BankError):
     """Something else is there already under the same key; the bank is untouched."""
 
 
+class KeysError(SlmmuxError):
+    """The file of API keys cannot be read or written."""
+
+
 class EngineError(SlmmuxError):
     """A sample could not be drawn."""
 
@@ -93,6 +99,18 @@ class ReplyError(EngineError):
 
 class EmbeddedServerError(EngineError):
     """The embedded server failed to start, or died again after its one restart."""
+
+
+class LeftAloneError(EngineError):
+    """The endpoint kept failing and is not asked for a while; nothing was sent.
+
+    Attributes:
+        retry_after_s: seconds until it is tried again.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class RetryableError(EngineError):

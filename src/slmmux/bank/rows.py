@@ -147,8 +147,8 @@ class Problem(Protocol):
         """What is asked."""
 
     @property
-    def reference(self) -> str:
-        """The right answer."""
+    def reference(self) -> str | None:
+        """The right answer; None unknown."""
 
     @property
     def metadata(self) -> Mapping[str, Json]:

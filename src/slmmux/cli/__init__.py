@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from slmmux.errors import (
     BankError,
     EngineError,
+    KeysError,
     QuorumError,
     SlmmuxError,
     UsageError,
@@ -82,6 +83,7 @@ def exit_code(error: SlmmuxError) -> int:
         QuorumError: UPSTREAMS_FAILED,
         WeightsError: FILES,
         BankError: FILES,
+        KeysError: FILES,
     }
     return next((code for kind, code in codes.items() if isinstance(error, kind)), NO_ANSWER)
 

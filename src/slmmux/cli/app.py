@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from slmmux.cli import bank, models
+from slmmux.cli import bank, keys, models
 from slmmux.cli.ask import ask
 from slmmux.cli.check import check
 from slmmux.cli.collect import collect
@@ -64,4 +64,5 @@ app.command("serve")(serve)
 app.command("init")(init)
 app.command("check")(check)
 app.add_typer(bank.app, name="bank")
+app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")

@@ -1,62 +1,112 @@
 """`slmmux serve`: the pool behind an OpenAI-compatible API."""
 
 import asyncio
+import dataclasses
+import signal
+import sys
+from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slmmux.cli.asking import KindOption, kind_of, profiled
+from slmmux.cli.keys import FileOption, own_keys_path
 from slmmux.cli.models import fetch_missing
 from slmmux.cli.show import ConfigOption, console, working
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from socket import socket
 
     from slmmux.config import Config
+    from slmmux.config_gateway import GatewayConfig
+    from slmmux.engines.base import Pool
+    from slmmux.gateway.operations.ledger import Ledger
     from slmmux.gateway.state import Served, Serving
     from slmmux.types import Kind
 
 _NAME = "slmmux"  # of the pool when no profile gives it another
+_AFTERWARDS_S = 5  # for requests that are cut short to say so
+
+ProfilesOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--profile",
+        help="A file of `slmmux search --write`; repeat it for several. Clients ask for it by "
+        "the file's name without its ending.",
+        metavar="FILE",
+        show_default=False,
+    ),
+]
 
 
 def serve(
     *,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str | None,
+        typer.Option(help="The address to listen on.  [default: 127.0.0.1]", show_default=False),
+    ] = None,
     port: Annotated[
-        int, typer.Option(help="The port; 0 is any free one.", min=0, max=65535)
-    ] = 8000,
-    profile: Annotated[
-        list[Path] | None,
+        int | None,
         typer.Option(
-            help="A file of `slmmux search --write`; repeat it for several. Clients ask for it by "
-            "the file's name without its ending.",
-            metavar="FILE",
+            help="The port; 0 is any free one.  [default: 8000]",
+            min=0,
+            max=65535,
             show_default=False,
         ),
     ] = None,
+    profile: ProfilesOption = None,
     kind: KindOption = "auto",
+    keys_file: FileOption = None,
+    bank: Annotated[
+        Path | None,
+        typer.Option(help="Keep every sample in this bank.", metavar="FILE", show_default=False),
+    ] = None,
+    redact_prompts: Annotated[
+        bool, typer.Option("--redact-prompts", help="Keep no question in the bank.")
+    ] = False,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="Form of the log on stderr.  [default: plain]",
+            metavar="plain|json",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Serve the pool behind an OpenAI-compatible API.
 
     Point any OpenAI client's base URL at it; the model `slmmux` (or a profile's name) is the
-    vote, a member model's own name passes requests through. Ctrl-C stops it.
+    vote, a member model's own name passes requests through. SIGHUP reads models and profiles
+    again. Ctrl-C stops it, in good order.
     """
     _require_extra()
-    _loopback_only(host)
     from slmmux.config import load_config
     from slmmux.gateway.server import bind, loop_factory, raise_file_limit
 
     loaded = load_config(config)
-    served = _served(loaded, profile or [], kind_of(kind))
-    listener = bind(host, port)
+    options = {
+        "host": host,
+        "port": port,
+        "keys_file": keys_file,
+        "bank": bank,
+        "redact_prompts": redact_prompts or None,
+        "log": None if log is None else _log_form(log),
+    }
+    settings = _settings(loaded, options)
+    profiles, answer_kind = profile or [], kind_of(kind)
+    served = _served(loaded, profiles, answer_kind)
+    ledger = _ledger(settings)
+    listener = bind(settings.host, settings.port)
     raise_file_limit()
+    load = partial(_load, config, profiles, answer_kind)
     with listener:
         fetch_missing([model for one in served for model in one.members])
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_serve(loaded, served, listener))
+            runner.run(_serve(_Plan(settings, ledger, listener, load)))
 
 
 def _require_extra() -> None:
@@ -64,26 +114,62 @@ def _require_extra() -> None:
 
     from slmmux.errors import MissingExtraError
 
-    for package in ("starlette", "uvicorn", "jsonschema_rs"):
+    for package in ("starlette", "uvicorn", "jsonschema_rs", "prometheus_client"):
         if find_spec(package) is None:
             raise MissingExtraError(f"serve needs {package}: pip install 'slmmux[gateway]'")
 
 
-def _loopback_only(host: str) -> None:
-    """Refuse to be reached by others: there is nothing yet that tells who may ask."""
-    from ipaddress import ip_address
+def _settings(config: "Config", options: "Mapping[str, object]") -> "GatewayConfig":
+    """What the configuration says, and the command line over it."""
+    given = {name: value for name, value in options.items() if value is not None}
+    # The fields are checked where they are used; here they only replace one another.
+    return dataclasses.replace(config.gateway, **given)  # type: ignore[arg-type]
 
+
+def _log_form(word: str) -> str:
+    from typing import get_args
+
+    from slmmux.config_schema import LogForm
     from slmmux.errors import UsageError
 
-    try:
-        private = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        private = False
-    if not private:
+    if word not in get_args(LogForm):
+        raise UsageError(f"--log {word} is not known; it is plain or json")
+    return word
+
+
+def _ledger(settings: "GatewayConfig") -> "Ledger | None":
+    """The keys that clients need; None where nobody else can connect and there are none.
+
+    Raises:
+        UsageError: others can connect, or keys are wanted, and there are none.
+        KeysError: the file of keys cannot be used.
+    """
+    from slmmux.errors import UsageError
+    from slmmux.gateway.operations.ledger import Ledger
+
+    path = settings.keys_file or own_keys_path()
+    ledger = Ledger(path) if path.exists() else None
+    if ledger is not None and ledger.all():
+        return ledger
+    if ledger is not None:
+        ledger.close()
+    if settings.keys_file is not None:
+        raise UsageError(f"{path} holds no API keys; `slmmux keys add NAME` makes one")
+    if not _is_loopback(settings.host):
         raise UsageError(
-            f"--host {host}: whoever reaches this address could use the pool, since there are no "
-            "API keys; listen on 127.0.0.1, behind a proxy that checks who asks"
+            f"--host {settings.host}: whoever reaches this address could use the pool, since there "
+            "are no API keys; make one with `slmmux keys add NAME`, or listen on 127.0.0.1"
         )
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _served(config: "Config", profiles: "Sequence[Path]", kind: "Kind") -> "list[Served]":
@@ -120,26 +206,70 @@ def _profile(config: "Config", path: Path, kind: "Kind") -> "Served":
     )
 
 
-async def _serve(config: "Config", served: "Sequence[Served]", listener: "socket") -> None:
-    from slmmux.gateway.app import build_app
-    from slmmux.gateway.server import server_of, settle
-    from slmmux.gateway.state import Gateway, serve_profiles
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be served, and where."""
 
-    serving = serve_profiles(served, config.sampling)
-    async with serving.pool:
-        gateway = Gateway(serving, ready=False)
-        server = server_of(build_app(gateway), gateway.caps)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await _start_embedded(serving)
-            settle()
-            gateway.ready = True
-            _tell(serving, *listener.getsockname()[:2])
-        except BaseException:
-            server.should_exit = True
-            raise
-        finally:
-            await running
+    settings: "GatewayConfig"
+    ledger: "Ledger | None"
+    listener: "socket"
+    load: "Callable[[Callable[[Pool], Pool]], Serving]"
+
+
+async def _serve(plan: _Plan) -> None:
+    from slmmux.gateway.app import build_app
+    from slmmux.gateway.operations.assembly import Operations
+    from slmmux.gateway.operations.logs import log_to
+    from slmmux.gateway.server import server_of
+    from slmmux.gateway.state import Gateway
+
+    log_to(sys.stderr, plan.settings.log)
+    operations = Operations(plan.settings, plan.ledger)
+    gateway = Gateway(plan.load(operations.guard), operations.caps, ready=False)
+    app = build_app(gateway, operations.middleware(gateway))
+    drain_s = ceil(plan.settings.drain_s) + _AFTERWARDS_S
+    server = server_of(app, gateway.caps, drain_s=drain_s, on_stop=operations.stop)
+    reload = partial(operations.reload, partial(_load_again, plan.load, operations.guard))
+    running = asyncio.create_task(server.serve(sockets=[plan.listener]))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+    try:
+        await _start_embedded(gateway.serving)
+        gateway.ready = not server.should_exit
+        _tell(gateway.serving, plan)
+    except BaseException:
+        server.should_exit = True
+        raise
+    finally:
+        await running
+        await operations.close()
+        await gateway.serving.pool.close()
+
+
+def _load(
+    path: Path | None,
+    profiles: "Sequence[Path]",
+    kind: "Kind",
+    guard: "Callable[[Pool], Pool]",
+) -> "Serving":
+    """What the configuration serves, read now."""
+    from slmmux.config import load_config
+    from slmmux.gateway.state import serve_profiles
+
+    config = load_config(path)
+    return serve_profiles(_served(config, profiles, kind), config.sampling, guard=guard)
+
+
+async def _load_again(
+    load: "Callable[[Callable[[Pool], Pool]], Serving]", guard: "Callable[[Pool], Pool]"
+) -> "Serving":
+    """The same, beside requests, with its embedded models loaded."""
+    serving = await asyncio.to_thread(load, guard)
+    try:
+        await _start_embedded(serving)
+    except BaseException:
+        await serving.pool.close()
+        raise
+    return serving
 
 
 async def _start_embedded(serving: "Serving") -> None:
@@ -150,16 +280,18 @@ async def _start_embedded(serving: "Serving") -> None:
     if not names:
         return
     from slmmux.engines.embedded import EmbeddedEngine
+    from slmmux.gateway.operations.guarded import unguarded
 
-    engines = {serving.pool.engines[name] for name in names}
+    engines = {unguarded(serving.pool.engines[name]) for name in names}
     with working("loading the embedded models"):
         await asyncio.gather(*(e.start() for e in engines if isinstance(e, EmbeddedEngine)))
 
 
-def _tell(serving: "Serving", host: str, port: int) -> None:
+def _tell(serving: "Serving", plan: _Plan) -> None:
     """Where it is, what it serves, and a line that works."""
     import json
 
+    host, port = plan.listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     name = next(iter(serving.profiles))
     out = console()
@@ -167,10 +299,16 @@ def _tell(serving: "Serving", host: str, port: int) -> None:
         out.print(f"{profile.name}: {', '.join(model.name for model in profile.models)}")
     out.print(f"\nThe page, to ask and to watch the vote: {address}/")
     out.print(f"The API, for any OpenAI client: {address}/v1")
+    keys = 0 if plan.ledger is None else len(plan.ledger.all())
+    if plan.ledger is not None:
+        many = "one key" if keys == 1 else f"{keys} keys"
+        out.print(f"Requests need an API key ({many} in {plan.ledger.path}).", soft_wrap=True)
     out.print("Try it:\n")
     question = [{"role": "user", "content": "What is 6 × 7?"}]
     body = json.dumps({"model": name, "messages": question}, ensure_ascii=False)
+    bearer = "-H 'Authorization: Bearer YOUR_KEY' " if keys else ""
     typer.echo(
-        f"  curl {address}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'\n"
+        f"  curl {address}/v1/chat/completions {bearer}-H 'Content-Type: application/json' "
+        f"-d '{body}'\n"
     )
     out.print("Ctrl-C stops it.")

@@ -19,6 +19,7 @@ from slmmux.gateway.replies import Api, Head, reply
 from slmmux.gateway.state import Gateway, Listed, Serving
 from slmmux.gateway.streams import HEADERS, events
 from slmmux.gateway.voting import vote
+from slmmux.gateway.watching import WATCH
 from slmmux.results import Json
 from slmmux.types import Model
 
@@ -73,6 +74,8 @@ class Endpoints:
         if not isinstance(name, str) or not name:
             raise RequestError("model: say which; GET /v1/models lists them", param="model")
         found = serving.find(name)
+        if (watch := WATCH.get()) is not None:
+            await watch.admit()
         if isinstance(found, Model):
             return await pass_on(serving, found, _PATHS[api], body, request.receive)
         wanted = asked(checked(_FORMS[api], body), body, found, self.gateway.caps)

@@ -1,6 +1,7 @@
 """Requests to a member model: passed on to its endpoint as they are, replies as they come."""
 
 import json
+import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -12,9 +13,13 @@ from slmmux.errors import ReplyError, SlmmuxError
 from slmmux.gateway.clients import Stream, unless_gone
 from slmmux.gateway.failures import RequestError, failure_of
 from slmmux.gateway.state import Serving
-from slmmux.types import Model
+from slmmux.gateway.watching import WATCH
+from slmmux.types import Model, Usage
 
 _LARGEST_MB = 32
+_END = 4096  # bytes of a reply in which its usage stands
+_CHARACTERS = 4  # a token, where the endpoint does not say
+_TOKENS = re.compile(rb'"(prompt_tokens|completion_tokens)"\s*:\s*(\d{1,12})')
 
 
 async def pass_on(
@@ -70,17 +75,43 @@ async def _chunks(
     if not isinstance(engine, Relay):
         raise RequestError(f"{model.name} cannot be asked by its name; ask a profile")
     begun = False
+    end, sent, events = b"", 0, 0
+    watch = WATCH.get()
+    if watch is not None:
+        watch.relays(model)
     try:
         async with serving.sampler.place(model), engine.relay(model, path, body) as reply:
             begun = True
             yield reply.content_type.encode("latin-1", "replace")
             async for chunk in reply.chunks:
+                end, sent = (end + chunk)[-_END:], sent + len(chunk)
+                events += chunk.count(b"data:")
                 yield chunk
     except SlmmuxError as error:
         if not (begun and streams):
             raise
         failure = json.dumps(failure_of(error).to_json())
         yield f"\n\ndata: {failure}\n\ndata: [DONE]\n\n".encode()
+    finally:
+        if watch is not None:
+            guess = events if streams else sent // _CHARACTERS
+            watch.relayed(usage_in(end, guess, body))
+
+
+def usage_in(end: bytes, guess: int, body: dict[str, Any]) -> Usage:
+    """The tokens that a reply names near its end, or a guess.
+
+    Args:
+        end: of the reply.
+        guess: how many were written; streams have an event for about each.
+        body: of the request.
+    """
+    told = {name.decode(): int(count) for name, count in _TOKENS.findall(end)}
+    if "prompt_tokens" in told:
+        return Usage(told["prompt_tokens"], told.get("completion_tokens", 0))
+    if not guess:
+        return Usage()
+    return Usage(len(json.dumps(body)) // _CHARACTERS, guess, estimated=True)
 
 
 async def _whole(chunks: AsyncGenerator[bytes, None], model: Model) -> bytes:

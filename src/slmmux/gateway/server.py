@@ -34,13 +34,16 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return asyncio.new_event_loop
 
 
-def server_of(app: ASGIApp, caps: Caps, *, drain_s: int = 30) -> uvicorn.Server:
+def server_of(
+    app: ASGIApp, caps: Caps, *, drain_s: int = 30, on_stop: Callable[[], None] | None = None
+) -> uvicorn.Server:
     """A server, for `serve(sockets=[bind(...)])`.
 
     Args:
         app: what it serves.
         caps: how long a connection may take to say what it wants.
         drain_s: seconds that requests have to end in when the server stops.
+        on_stop: called when it stops, before open requests are waited for.
     """
     config = uvicorn.Config(
         app,
@@ -54,7 +57,7 @@ def server_of(app: ASGIApp, caps: Caps, *, drain_s: int = 30) -> uvicorn.Server:
         timeout_graceful_shutdown=drain_s,
         backlog=_CONNECTIONS,
     )
-    return uvicorn.Server(config)
+    return _Server(config, on_stop or (lambda: None))
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -96,6 +99,19 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG)
+
+
+class _Server(uvicorn.Server):
+    """Tells when it begins to stop."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and wait for what is open."""
+        self._on_stop()
+        await super().shutdown(sockets)
 
 
 class _Patient:

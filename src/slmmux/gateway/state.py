@@ -1,7 +1,7 @@
 """What is served: profiles, the models behind them, and what all requests share."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from http import HTTPStatus
@@ -160,8 +160,18 @@ class Gateway:
     ready: bool = True
 
 
-def serve_profiles(profiles: Sequence[Served], limits: SamplingLimits) -> Serving:
+def serve_profiles(
+    profiles: Sequence[Served],
+    limits: SamplingLimits,
+    *,
+    guard: Callable[[Pool], Pool] = lambda pool: pool,
+) -> Serving:
     """Connect to the models of these profiles, each endpoint once. Nothing is sent yet.
+
+    Args:
+        profiles: the first is the default one.
+        limits: of all their calls.
+        guard: puts something before the engines.
 
     Raises:
         ConfigError: two profiles of one name, or two models that are not the same.
@@ -177,7 +187,7 @@ def serve_profiles(profiles: Sequence[Served], limits: SamplingLimits) -> Servin
     clash = [name for name in members if name in named]
     if clash:
         raise ConfigError(f"{clash[0]} is the name of a profile and of a model; rename one of them")
-    pool = connect(tuple(members.values()), request_timeout_s=limits.request_timeout_s)
+    pool = guard(connect(tuple(members.values()), request_timeout_s=limits.request_timeout_s))
     return Serving(
         profiles=named,
         members=members,

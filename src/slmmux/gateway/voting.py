@@ -9,6 +9,7 @@ from slmmux.engines.base import Pool
 from slmmux.escalation import Escalate
 from slmmux.gateway.asked import Asked
 from slmmux.gateway.state import Serving
+from slmmux.gateway.watching import WATCH
 from slmmux.mux import Mux
 from slmmux.results import shown
 from slmmux.types import Model, Question, Result, Sample
@@ -50,7 +51,14 @@ async def vote(asked: Asked, serving: Serving, on_sample: OnSample | None = None
         escalate=None if bigger is None else _escalation(asked, bigger, serving),
         sampler=serving.sampler.with_seed(asked.seed),
     )
+    watch = WATCH.get()
+    if watch is not None:
+        models = asked.models if bigger is None else (*asked.models, bigger)
+        watch.asks(asked.model, asked.question, models, asked.seed)
+        on_sample = _both(watch.sample, on_sample)
     result = await mux.ask(asked.question, on_sample=on_sample, read=asked.read)
+    if watch is not None:
+        watch.voted(result)
     order = mux.order if bigger is None else (*mux.order, bigger.name)
     return Voted(asked, result, tuple(_answers(result, mux, order, asked.n)))
 
@@ -72,9 +80,20 @@ def _escalation(asked: Asked, bigger: Model, serving: Serving) -> Escalate:
             deadline_s=None if left_s == math.inf else left_s,
             sampler=serving.sampler.with_seed(asked.seed),
         )
-        return await mux.ask(question, read=asked.read)
+        watch = WATCH.get()
+        on_sample = None if watch is None else watch.sample
+        return await mux.ask(question, on_sample=on_sample, read=asked.read)
 
     return escalate
+
+
+def _both(first: OnSample, second: OnSample | None) -> OnSample:
+    def tell(sample: Sample) -> None:
+        first(sample)
+        if second is not None:
+            second(sample)
+
+    return tell
 
 
 def _answers(result: Result, mux: Mux, order: Sequence[str], wanted: int) -> list[Sample]:

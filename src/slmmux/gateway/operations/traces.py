@@ -1,0 +1,158 @@
+"""OpenTelemetry traces with its conventions for generative AI; none where it is not installed.
+
+A span for each request to the gateway, continuing the client's own trace, and one for each upstream
+call inside. Prompts, replies and keys are in none of them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
+
+from slmmux.engines.base import Completion
+from slmmux.errors import MissingExtraError
+from slmmux.gateway.operations.record import Record
+from slmmux.types import Model, Usage
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, Tracer
+
+OnCompletions: TypeAlias = Callable[[Sequence[Completion]], None]
+
+_SERVER_ERROR = 500
+
+
+class Traces:
+    """Traces that go nowhere."""
+
+    @contextmanager
+    def request(self, record: Record, headers: Mapping[str, str]) -> Iterator[None]:  # noqa: ARG002
+        """The span of a request to the gateway."""
+        yield
+
+    @contextmanager
+    def call(self, model: Model, endpoint: str) -> Iterator[OnCompletions]:  # noqa: ARG002
+        """The span of an upstream call; what it yields is told of the completions."""
+        yield lambda _completions: None
+
+    def close(self) -> None:
+        """Send what has not been sent."""
+
+
+class OpenTelemetry(Traces):
+    """Traces for an OpenTelemetry collector.
+
+    Args:
+        tracer: makes the spans.
+        close: sends what is left.
+    """
+
+    def __init__(self, tracer: "Tracer", close: Callable[[], object]) -> None:
+        self._tracer = tracer
+        self._close = close
+
+    @contextmanager
+    def request(self, record: Record, headers: Mapping[str, str]) -> Iterator[None]:
+        """As conventions for HTTP servers and generative AI have it."""
+        from opentelemetry.propagate import extract  # noqa: PLC0415 - an extra
+        from opentelemetry.trace import SpanKind  # noqa: PLC0415
+
+        with self._tracer.start_as_current_span(
+            f"{record.method} {record.path}", context=extract(headers), kind=SpanKind.SERVER
+        ) as span:
+            try:
+                yield
+            finally:
+                _describe(span, record)
+
+    @contextmanager
+    def call(self, model: Model, endpoint: str) -> Iterator[OnCompletions]:
+        """As the conventions for clients of generative AI have it."""
+        from opentelemetry.trace import SpanKind  # noqa: PLC0415
+
+        operation = "chat" if model.api == "chat" else "text_completion"
+        attributes: dict[str, str | float | int] = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.provider.name": "openai" if "://" in endpoint else "slmmux",
+            "gen_ai.request.model": model.model,
+            "gen_ai.request.temperature": model.temperature,
+            "gen_ai.request.top_p": model.top_p,
+            "gen_ai.request.max_tokens": model.max_tokens,
+            "slmmux.model": model.name,
+            **_server(endpoint),
+        }
+        with self._tracer.start_as_current_span(
+            f"{operation} {model.model}", kind=SpanKind.CLIENT, attributes=attributes
+        ) as span:
+
+            def answered(completions: Sequence[Completion]) -> None:
+                _count(span, sum((c.usage for c in completions), Usage()))
+                reasons = [c.finish_reason for c in completions if c.finish_reason]
+                span.set_attribute("gen_ai.response.finish_reasons", reasons)
+
+            try:
+                yield answered
+            except Exception as error:
+                span.set_attribute("error.type", type(error).__name__)
+                raise
+
+    def close(self) -> None:
+        """Send what has not been sent."""
+        self._close()
+
+
+def traces_to_collector() -> OpenTelemetry:
+    """Traces that go where the environment's `OTEL_…` variables say.
+
+    Raises:
+        MissingExtraError: OpenTelemetry is not installed.
+    """
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        raise MissingExtraError("traces need OpenTelemetry: pip install 'slmmux[otel]'")
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+        OTLPSpanExporter,
+    )
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    provider = TracerProvider(resource=Resource.create({"service.name": "slmmux"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return OpenTelemetry(provider.get_tracer("slmmux"), provider.shutdown)
+
+
+def _describe(span: "Span", record: Record) -> None:
+    from opentelemetry.trace import StatusCode  # noqa: PLC0415
+
+    span.set_attribute("http.request.method", record.method)
+    span.set_attribute("http.response.status_code", record.status)
+    span.set_attribute("slmmux.request.id", record.id)
+    if record.status >= _SERVER_ERROR:
+        span.set_status(StatusCode.ERROR)
+    if record.served is None:
+        return
+    operation = "chat" if record.path.endswith("/chat/completions") else "text_completion"
+    span.update_name(f"{operation} {record.served}")
+    span.set_attribute("gen_ai.operation.name", operation)
+    span.set_attribute("gen_ai.provider.name", "slmmux")
+    span.set_attribute("gen_ai.request.model", record.served)
+    _count(span, record.usage)
+    if (result := record.result) is not None:
+        if result.selection.decided_by is not None:
+            span.set_attribute("gen_ai.response.model", result.selection.decided_by)
+        span.set_attribute("slmmux.draws", result.draws)
+        span.set_attribute("slmmux.draws_saved", result.draws_saved)
+
+
+def _count(span: "Span", usage: Usage) -> None:
+    span.set_attribute("gen_ai.usage.input_tokens", usage.prompt_tokens)
+    span.set_attribute("gen_ai.usage.output_tokens", usage.completion_tokens)
+
+
+def _server(endpoint: str) -> dict[str, str | int]:
+    parts = urlsplit(endpoint)
+    if not parts.hostname or "://" not in endpoint:
+        return {}
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return {"server.address": parts.hostname, "server.port": port}
