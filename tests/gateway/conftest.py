@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import aiohttp
@@ -14,10 +15,15 @@ import pytest
 import uvicorn
 
 from slmmux.config import MuxConfig
+from slmmux.config_gateway import GatewayConfig
 from slmmux.gateway.app import Middleware, build_app
 from slmmux.gateway.caps import Caps
+from slmmux.gateway.operations.assembly import Operations
+from slmmux.gateway.operations.keys import new_key
+from slmmux.gateway.operations.ledger import KeyLimits, Ledger
+from slmmux.gateway.operations.traces import Traces
 from slmmux.gateway.server import bind, server_of
-from slmmux.gateway.state import Gateway, Served, serve_profiles
+from slmmux.gateway.state import Gateway, Served, Serving, serve_profiles
 from slmmux.sampling import SamplingLimits
 from slmmux.testing import FaultEndpoint
 from slmmux.types import Model
@@ -339,3 +345,124 @@ def empty_page(chromium: Any) -> Iterator[Any]:
         page.goto(server.url)
         yield page
         page.close()
+
+
+ASKED = {"model": "pool", "messages": [{"role": "user", "content": "What is 6 × 7?"}]}
+
+
+@dataclasses.dataclass
+class Operated:
+    """A gateway with all that runs it, which listens."""
+
+    url: str
+    gateway: Gateway
+    operations: Operations
+    session: aiohttp.ClientSession
+    server: uvicorn.Server
+    stop: Callable[[], Awaitable[None]]
+    again: Callable[..., Serving]
+
+    async def send(
+        self, key: str | None = None, headers: dict[str, str] | None = None, **more: Any
+    ) -> tuple[int, Any, Any]:
+        """Status, body and headers of the reply to a question."""
+        headers = headers or ({} if key is None else {"Authorization": f"Bearer {key}"})
+        url = f"{self.url}/v1/chat/completions"
+        async with self.session.post(url, json={**ASKED, **more}, headers=headers) as reply:
+            return reply.status, await reply.json(), reply.headers
+
+    async def stream(self, key: str | None = None, **more: Any) -> list[str]:
+        """The parts of a stream, as far as it came."""
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        body = {**ASKED, "stream": True, **more}
+        url = f"{self.url}/v1/chat/completions"
+        async with self.session.post(url, json=body, headers=headers) as reply:
+            assert reply.status == 200, await reply.text()
+            return (await reply.text()).strip().split("\n\n")
+
+    async def metrics(self) -> dict[str, float]:
+        """Name with labels → value."""
+        async with self.session.get(f"{self.url}/metrics") as reply:
+            assert reply.status == 200
+            lines = (await reply.text()).splitlines()
+        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in pairs}
+
+
+class Run(Protocol):
+    def __call__(
+        self,
+        *endpoints: FaultEndpoint | Model,
+        settings: GatewayConfig = ...,
+        keys: Path | None = ...,
+        limits: SamplingLimits = ...,
+        **mux: Any,
+    ) -> Awaitable[Operated]: ...
+
+
+@pytest.fixture(name="run")
+async def operator() -> AsyncIterator[Run]:
+    """Starts a gateway: profile `pool` of models a, b, c …, one at each endpoint."""
+    async with AsyncExitStack() as stack:
+
+        async def start(
+            *endpoints: FaultEndpoint | Model,
+            settings: GatewayConfig | None = None,
+            keys: Path | None = None,
+            limits: SamplingLimits = FAST,
+            traces: Traces | None = None,
+            **mux: Any,
+        ) -> Operated:
+            settings = settings or GatewayConfig(drain_s=1.0)
+            ledger = None if keys is None else Ledger(keys)
+            operations = Operations(settings, ledger, traces=traces)
+
+            def again(*chosen: FaultEndpoint | Model, name: str = "pool") -> Serving:
+                models = tuple(
+                    Model(name=letter, model=f"model-{letter}", base_url=one.base_url)
+                    if isinstance(one, FaultEndpoint)
+                    else one
+                    for letter, one in zip("abcdef", chosen, strict=False)
+                )
+                served = Served(name=name, models=models, settings=MuxConfig(**mux))
+                return serve_profiles([served], limits, guard=operations.guard)
+
+            for endpoint in endpoints:
+                if isinstance(endpoint, FaultEndpoint) and not endpoint.base_url:
+                    await stack.enter_async_context(endpoint)
+            gateway = Gateway(again(*endpoints), operations.caps)
+            app = build_app(gateway, operations.middleware(gateway))
+            listener = stack.enter_context(bind("127.0.0.1", 0))
+            server = server_of(app, gateway.caps, drain_s=5, on_stop=operations.stop)
+            running = asyncio.create_task(server._serve([listener]))
+            stopped = False
+
+            async def stop() -> None:
+                nonlocal stopped
+                if stopped:
+                    return
+                stopped = server.should_exit = True
+                await running
+                await operations.close()
+                await gateway.serving.pool.close()
+
+            stack.push_async_callback(stop)
+            connector = aiohttp.TCPConnector(limit=0)
+            session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            return Operated(url, gateway, operations, session, server, stop, again)
+
+        yield start
+
+
+@pytest.fixture(name="add_key")
+def key_maker(tmp_path: Path) -> Callable[..., str]:
+    """Makes a key in `tmp_path / "keys.db"`, and gives it."""
+
+    def add(name: str = "alice", **limits: Any) -> str:
+        key = new_key()
+        with Ledger(tmp_path / "keys.db", create=True) as ledger:
+            ledger.add(name, key, KeyLimits(**limits))
+        return key.text
+
+    return add

@@ -38,6 +38,7 @@ class Operations:
     Args:
         settings: of the gateway.
         ledger: of API keys; None where everybody who can connect may ask.
+        traces: in place of what the settings say.
 
     Attributes:
         guard: goes before the engines of what is served.
@@ -49,7 +50,9 @@ class Operations:
         MissingExtraError: traces are wanted and OpenTelemetry is not installed.
     """
 
-    def __init__(self, settings: GatewayConfig, ledger: Ledger | None) -> None:
+    def __init__(
+        self, settings: GatewayConfig, ledger: Ledger | None, *, traces: Traces | None = None
+    ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._gateway: Gateway | None = None
@@ -63,7 +66,7 @@ class Operations:
             waiting=lambda: self.places.queued,
             breakers=self.breakers,
         )
-        self.traces = traces_to_collector() if settings.traces else Traces()
+        self.traces = traces or (traces_to_collector() if settings.traces else Traces())
         self.journal = None
         if settings.bank is not None:
             self.journal = Journal(

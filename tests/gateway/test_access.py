@@ -1,0 +1,272 @@
+"""API keys and their limits, at a gateway that listens."""
+
+import asyncio
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slmmux.errors import KeysError, UsageError
+from slmmux.gateway.operations.guesses import Guesses, neighbourhood
+from slmmux.gateway.operations.keys import bearer, digest, id_of, new_key, same
+from slmmux.gateway.operations.ledger import KeyLimits, Ledger, Used
+from slmmux.testing import FaultEndpoint
+from slmmux.types import Model
+
+NOON = 20_000 * 86_400 + 43_200.0
+
+
+def test_a_key_is_recognised_and_no_other_is() -> None:
+    key, other = new_key(), new_key()
+    assert id_of(key.text) == key.id
+    assert same(key.text, key.digest)
+    assert not same(other.text, key.digest)
+    assert not same(key.text, None)
+    assert not same("", None)
+
+
+@given(st.text(max_size=80))
+def test_whatever_is_sent_as_a_key_is_only_wrong(text: str) -> None:
+    assert id_of(text) is None
+    assert not same(text, new_key().digest)
+
+
+def test_only_bearer_tokens_are_keys() -> None:
+    assert bearer("Bearer  abc ") == "abc"
+    assert bearer("bearer abc") == "abc"
+    assert bearer("Basic abc") is None
+    assert bearer("Bearer ") is None
+
+
+def test_the_file_holds_no_key_and_is_its_owners_alone(tmp_path: Path) -> None:
+    key = new_key()
+    path = tmp_path / "state" / "keys.db"
+    with Ledger(path, create=True) as ledger:
+        ledger.add("alice", key, KeyLimits())
+        ledger.begin(ledger.all()[0], NOON)
+        for file in path.parent.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+            assert key.text.encode() not in file.read_bytes()
+            assert key.text.rpartition("-")[2].encode() not in file.read_bytes()
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_what_is_no_file_of_keys_is_told_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, but a text that is long enough to look like something")
+    with pytest.raises(KeysError, match=r"notes\.txt"):
+        Ledger(path, create=True)
+    assert path.read_text().startswith("not a database")
+    with pytest.raises(KeysError, match="keys add NAME"):
+        Ledger(tmp_path / "none.db")
+
+
+def test_two_keys_of_one_name_are_refused(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "keys.db", create=True) as ledger:
+        ledger.add("alice", new_key(), KeyLimits())
+        with pytest.raises(UsageError, match="already"):
+            ledger.add("alice", new_key(), KeyLimits())
+        ledger.revoke("alice")
+        ledger.add("alice", new_key(), KeyLimits())
+        with pytest.raises(UsageError, match="no key bob"):
+            ledger.revoke("bob")
+
+
+@given(
+    st.integers(1, 5),
+    st.lists(st.floats(0, 30, allow_nan=False), min_size=1, max_size=40),
+)
+def test_no_sixty_seconds_hold_more_requests_than_the_limit(rpm: int, pauses: list[float]) -> None:
+    with Ledger(Path(":memory:"), create=True) as ledger:
+        key = new_key()
+        ledger.add("alice", key, KeyLimits(rpm=rpm))
+        known = ledger.key(key.id)
+        assert known is not None
+        now, taken = NOON, []
+        for pause in pauses:
+            now += pause
+            wait_s = ledger.begin(known, now)
+            inside = [t for t in taken if t > now - 60]
+            if wait_s is None:
+                assert len(inside) < rpm
+                taken.append(now)
+            else:
+                assert len(inside) == rpm
+                assert wait_s == pytest.approx(inside[0] + 60 - now)
+
+
+def test_usage_is_of_a_day_and_outlives_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "keys.db"
+    with Ledger(path, create=True) as ledger:
+        ledger.add("alice", new_key(), KeyLimits())
+        (key,) = ledger.all()
+        ledger.spend(key, Used(0, 100, 0.5), NOON)
+        ledger.spend(key, Used(0, 11, 0.25), NOON + 3600)
+    with Ledger(path) as ledger:
+        assert ledger.used(key, NOON) == Used(0, 111, 0.75)
+        assert ledger.used(key, NOON + 86_400) == Used()
+
+
+def test_a_clock_that_was_put_back_locks_nobody_out(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "keys.db", create=True) as ledger:
+        ledger.add("alice", new_key(), KeyLimits(rpm=1))
+        (key,) = ledger.all()
+        assert ledger.begin(key, NOON + 7 * 86_400) is None
+        assert ledger.begin(key, NOON) is None
+
+
+def test_guessers_wait_and_whoever_was_right_does_not() -> None:
+    guesses = Guesses()
+    mine = digest("right")
+    guesses.right("10.0.0.1", mine, 0)
+    for second in range(10):
+        assert guesses.wait_s("10.0.0.1", b"wrong", second) is None
+        guesses.wrong("10.0.0.1", second)
+    assert guesses.wait_s("10.0.0.1", b"wrong", 10) == 50
+    assert guesses.wait_s("10.0.0.1", mine, 10) is None
+    assert guesses.wait_s("10.0.0.2", b"wrong", 10) is None
+    assert guesses.wait_s("10.0.0.1", b"wrong", 61) is None
+
+
+def test_a_whole_ipv6_network_is_one_guesser() -> None:
+    assert neighbourhood("2001:db8::1") == neighbourhood("2001:db8::ffff:2")
+    assert neighbourhood("2001:db8:0:1::1") != neighbourhood("2001:db8::1")
+    assert neighbourhood("unknown") == "unknown"
+
+
+async def test_nobody_gets_in_without_a_key(
+    run: Any, tmp_path: Path, add_key: Callable[..., str]
+) -> None:
+    key = add_key()
+    running = await run(FaultEndpoint(), keys=tmp_path / "keys.db")
+    status, reply, headers = await running.send()
+    assert (status, reply["error"]["code"]) == (401, "missing_api_key")
+    assert headers["WWW-Authenticate"] == "Bearer"
+    status, reply, _ = await running.send("sk-wrong")
+    assert (status, reply["error"]["code"]) == (401, "invalid_api_key")
+    status, reply, _ = await running.send(key)
+    assert (status, reply["slmmux"]["answer"]) == (200, "42")
+    for path, expected in [("healthz", 200), ("readyz", 200), ("metrics", 401), ("v1/models", 401)]:
+        async with running.session.get(f"{running.url}/{path}") as other:
+            assert other.status == expected, path
+
+
+async def test_a_key_works_as_soon_as_it_is_made_and_no_longer_than_it_is_there(
+    run: Any, tmp_path: Path, add_key: Callable[..., str]
+) -> None:
+    add_key()
+    running = await run(FaultEndpoint(), keys=tmp_path / "keys.db")
+    late = add_key("bob")
+    assert (await running.send(late))[0] == 200
+    with Ledger(tmp_path / "keys.db") as ledger:
+        ledger.revoke("bob")
+    assert (await running.send(late))[0] == 401
+
+
+async def test_guessing_keys_is_slow_and_does_not_lock_out_who_has_one(
+    run: Any, tmp_path: Path, add_key: Callable[..., str]
+) -> None:
+    key, fresh = add_key(), add_key("bob")
+    running = await run(FaultEndpoint(), keys=tmp_path / "keys.db")
+    assert (await running.send(key))[0] == 200
+    right_id = f"slmmux-{id_of(fresh)}-{'A' * 43}"
+    replies = [await running.send(right_id) for _ in range(12)]
+    assert [status for status, _, _ in replies] == [401] * 10 + [429] * 2
+    assert replies[-1][1]["error"]["code"] == "too_many_wrong_keys"
+    assert 0 < int(replies[-1][2]["Retry-After"]) <= 60
+    assert (await running.send(fresh))[0] == 429  # a lucky guess would not be told
+    assert (await running.send(key))[0] == 200
+
+
+async def test_requests_in_a_minute_are_limited(
+    run: Any, tmp_path: Path, add_key: Callable[..., str]
+) -> None:
+    key, other = add_key(rpm=2), add_key("bob")
+    running = await run(FaultEndpoint(), keys=tmp_path / "keys.db")
+    statuses = [(await running.send(key))[0] for _ in range(2)]
+    status, reply, headers = await running.send(key)
+    assert [*statuses, status] == [200, 200, 429]
+    assert reply["error"]["type"] == "rate_limit_error"
+    assert reply["error"]["code"] == "rate_limit_exceeded"
+    assert 50 < int(headers["Retry-After"]) <= 60
+    assert (await running.send(other))[0] == 200
+
+
+async def test_requests_at_once_are_limited(
+    run: Any, tmp_path: Path, add_key: Callable[..., str]
+) -> None:
+    key = add_key(concurrent=2)
+    running = await run(FaultEndpoint(delay_s=0.3), keys=tmp_path / "keys.db", k=1)
+    replies = await asyncio.gather(*(running.send(key) for _ in range(5)))
+    assert sorted(status for status, _, _ in replies) == [200, 200, 429, 429, 429]
+    assert (await running.send(key))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("limit", "what"), [({"tokens_per_day": 40}, "tokens"), ({"money_per_day": 0.001}, "money")]
+)
+async def test_tokens_and_money_of_a_day_are_limited(
+    run: Any, tmp_path: Path, add_key: Callable[..., str], limit: Any, what: str
+) -> None:
+    key = add_key(**limit)
+    async with FaultEndpoint() as endpoint:
+        model = Model(
+            name="a",
+            model="x",
+            base_url=endpoint.base_url,
+            price_per_mtok_in=30,
+            price_per_mtok_out=30,
+        )
+        running = await run(model, keys=tmp_path / "keys.db", stopping="off")
+        status, reply, _ = await running.send(key)
+        assert (status, reply["usage"]["total_tokens"]) == (200, 48)
+        status, reply, headers = await running.send(key)
+        assert (status, reply["error"]["code"]) == (429, "insufficient_quota")
+        assert what in reply["error"]["message"]
+        midnight_s = 86_400 - time.time() % 86_400
+        assert int(headers["Retry-After"]) == pytest.approx(midnight_s, abs=5)
+
+
+async def test_passed_on_requests_count_too(
+    run: Any, tmp_path: Path, add_key: Callable[..., str]
+) -> None:
+    key = add_key(tokens_per_day=1_000)
+    running = await run(FaultEndpoint(), keys=tmp_path / "keys.db")
+    assert (await running.send(key, model="a"))[0] == 200
+    with Ledger(tmp_path / "keys.db") as ledger:
+        (known,) = ledger.all()
+        assert ledger.used(known, time.time()) == Used(1, 16, 0.0)
+
+
+async def test_who_leaves_in_the_middle_has_used_what_was_drawn(
+    run: Any, tmp_path: Path, add_key: Callable[..., str], until: Any
+) -> None:
+    key = add_key(tokens_per_day=1_000)
+    running = await run(
+        FaultEndpoint(), FaultEndpoint("hang"), keys=tmp_path / "keys.db", stopping="off"
+    )
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await running.send(key)
+    await until(lambda: len(running.operations.inflight) == 0)
+    with Ledger(tmp_path / "keys.db") as ledger:
+        (known,) = ledger.all()
+        assert ledger.used(known, time.time()).tokens == 48
+
+
+async def test_limits_are_not_reset_by_a_restart(
+    run: Any, tmp_path: Path, add_key: Callable[..., str]
+) -> None:
+    key = add_key(rpm=3, tokens_per_day=50)
+    first = await run(FaultEndpoint(), keys=tmp_path / "keys.db", stopping="off")
+    assert (await first.send(key))[0] == 200
+    await first.stop()
+    second = await run(FaultEndpoint(), keys=tmp_path / "keys.db", stopping="off")
+    assert (await second.send(key))[0] == 200
+    status, reply, _ = await second.send(key)
+    assert (status, reply["error"]["code"]) == (429, "insufficient_quota")
