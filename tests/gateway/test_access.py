@@ -87,7 +87,8 @@ def test_no_sixty_seconds_hold_more_requests_than_the_limit(rpm: int, pauses: li
         ledger.add("alice", key, KeyLimits(rpm=rpm))
         known = ledger.key(key.id)
         assert known is not None
-        now, taken = NOON, []
+        taken: list[float] = []
+        now = NOON
         for pause in pauses:
             now += pause
             wait_s = ledger.begin(known, now)

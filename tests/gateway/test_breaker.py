@@ -32,8 +32,9 @@ def opened(now: float = 0.0) -> Breaker:
 
 def test_it_opens_after_so_many_failures_in_a_row() -> None:
     breaker = Breaker(3, 10)
-    for outcome in ("failure", "failure", "success", "failure", "failure"):
-        call(breaker, outcome, 0)  # type: ignore[arg-type]
+    outcomes: list[Outcome] = ["failure", "failure", "success", "failure", "failure"]
+    for outcome in outcomes:
+        call(breaker, outcome, 0)
     assert breaker.state(0) == "closed"
     call(breaker, "failure", 0)
     assert breaker.state(0) == "open"
@@ -109,7 +110,7 @@ async def test_a_dead_endpoint_is_left_alone_and_the_vote_goes_on_without_it(run
 
 
 async def test_an_endpoint_that_comes_back_is_found_by_one_probe(run: Any) -> None:
-    ill = FaultEndpoint(*["server error"] * 4, "ok")
+    ill = FaultEndpoint("server error", "server error", "server error", "server error", "ok")
     settings = GatewayConfig(breaker_failures=2, breaker_wait_s=0.05)
     running = await run(ill, settings=settings, stopping="off", k=1)
     statuses = [(await running.send())[0] for _ in range(3)]

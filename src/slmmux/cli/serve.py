@@ -312,3 +312,4 @@ def _tell(serving: "Serving", plan: _Plan) -> None:
         f"-d '{body}'\n"
     )
     out.print("Ctrl-C stops it.")
+    sys.stdout.flush()  # whoever started it may wait for the address
