@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 from slmmux.cli import Interrupted
@@ -27,7 +27,7 @@ def run_async(main: Coroutine[object, object, T]) -> T:
     Raises:
         Interrupted: a signal came, and everything is closed.
     """
-    stopper = _Stopper()
+    stopper = Stopper()
     previous = {signum: signal.getsignal(signum) for signum in _SIGNALS}
     try:
         result = asyncio.run(stopper.watch(main))
@@ -43,8 +43,8 @@ def run_async(main: Coroutine[object, object, T]) -> T:
     return result
 
 
-class _Stopper:
-    """Cancels the main task on the first signal.
+class Stopper:
+    """Stops on the first signal, in good order; a second one ends the process at once.
 
     Attributes:
         signum: the first signal, None while there is none.
@@ -55,17 +55,22 @@ class _Stopper:
         self._since = 0.0
 
     async def watch(self, main: Coroutine[object, object, T]) -> T:
-        loop = asyncio.get_running_loop()
+        """Cancel this when a signal comes."""
         task = asyncio.ensure_future(main)
-        for signum in _SIGNALS:
-            loop.add_signal_handler(signum, self._stop, signum, task)
+        self.listen(task.cancel)
         return await task
 
-    def _stop(self, signum: int, task: "asyncio.Future[T]") -> None:
+    def listen(self, stop: Callable[[], object]) -> None:
+        """Call this when a signal comes, from now until the event loop ends."""
+        loop = asyncio.get_running_loop()
+        for signum in _SIGNALS:
+            loop.add_signal_handler(signum, self._stop, signum, stop)
+
+    def _stop(self, signum: int, stop: Callable[[], object]) -> None:
         now = asyncio.get_running_loop().time()
         if self.signum is None:
             self.signum, self._since = signum, now
-            task.cancel()
+            stop()
         elif now - self._since >= _REPEAT_S:
             _leave_at_once(signum)
 

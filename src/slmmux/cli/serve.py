@@ -2,24 +2,23 @@
 
 import asyncio
 import dataclasses
-import signal
 import sys
 from functools import partial
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slmmux.cli import Interrupted
 from slmmux.cli.asking import KindOption, kind_of, profiled
 from slmmux.cli.keys import FileOption, own_keys_path
 from slmmux.cli.models import fetch_missing
-from slmmux.cli.show import ConfigOption, console, working
+from slmmux.cli.show import ConfigOption, console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from socket import socket
 
+    from slmmux.cli.serving import Plan
     from slmmux.config import Config
     from slmmux.config_gateway import GatewayConfig
     from slmmux.engines.base import Pool
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from slmmux.types import Kind
 
 _NAME = "slmmux"  # of the pool when no profile gives it another
-_AFTERWARDS_S = 5  # for requests that are cut short to say so
 
 ProfilesOption = Annotated[
     list[Path] | None,
@@ -84,6 +82,7 @@ def serve(
     again. Ctrl-C stops it, in good order.
     """
     _require_extra()
+    from slmmux.cli.serving import Plan, run
     from slmmux.config import load_config
     from slmmux.gateway.server import bind, loop_factory, raise_file_limit
 
@@ -102,11 +101,13 @@ def serve(
     ledger = _ledger(settings)
     listener = bind(settings.host, settings.port)
     raise_file_limit()
-    load = partial(_load, config, profiles, answer_kind)
+    plan = Plan(settings, ledger, listener, partial(_load, config, profiles, answer_kind), _tell)
     with listener:
         fetch_missing([model for one in served for model in one.members])
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_serve(_Plan(settings, ledger, listener, load)))
+            signum = runner.run(run(plan))
+    if signum is not None:
+        raise Interrupted(signum)
 
 
 def _require_extra() -> None:
@@ -206,45 +207,6 @@ def _profile(config: "Config", path: Path, kind: "Kind") -> "Served":
     )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is to be served, and where."""
-
-    settings: "GatewayConfig"
-    ledger: "Ledger | None"
-    listener: "socket"
-    load: "Callable[[Callable[[Pool], Pool]], Serving]"
-
-
-async def _serve(plan: _Plan) -> None:
-    from slmmux.gateway.app import build_app
-    from slmmux.gateway.operations.assembly import Operations
-    from slmmux.gateway.operations.logs import log_to
-    from slmmux.gateway.server import server_of
-    from slmmux.gateway.state import Gateway
-
-    log_to(sys.stderr, plan.settings.log)
-    operations = Operations(plan.settings, plan.ledger)
-    gateway = Gateway(plan.load(operations.guard), operations.caps, ready=False)
-    app = build_app(gateway, operations.middleware(gateway))
-    drain_s = ceil(plan.settings.drain_s) + _AFTERWARDS_S
-    server = server_of(app, gateway.caps, drain_s=drain_s, on_stop=operations.stop)
-    reload = partial(operations.reload, partial(_load_again, plan.load, operations.guard))
-    running = asyncio.create_task(server.serve(sockets=[plan.listener]))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
-    try:
-        await _start_embedded(gateway.serving)
-        gateway.ready = not server.should_exit
-        _tell(gateway.serving, plan)
-    except BaseException:
-        server.should_exit = True
-        raise
-    finally:
-        await running
-        await operations.close()
-        await gateway.serving.pool.close()
-
-
 def _load(
     path: Path | None,
     profiles: "Sequence[Path]",
@@ -259,35 +221,7 @@ def _load(
     return serve_profiles(_served(config, profiles, kind), config.sampling, guard=guard)
 
 
-async def _load_again(
-    load: "Callable[[Callable[[Pool], Pool]], Serving]", guard: "Callable[[Pool], Pool]"
-) -> "Serving":
-    """The same, beside requests, with its embedded models loaded."""
-    serving = await asyncio.to_thread(load, guard)
-    try:
-        await _start_embedded(serving)
-    except BaseException:
-        await serving.pool.close()
-        raise
-    return serving
-
-
-async def _start_embedded(serving: "Serving") -> None:
-    """Load the weights now, so that the first question need not wait for them."""
-    from slmmux.pool import EMBEDDED
-
-    names = [name for name, model in serving.members.items() if model.base_url == EMBEDDED]
-    if not names:
-        return
-    from slmmux.engines.embedded import EmbeddedEngine
-    from slmmux.gateway.operations.guarded import unguarded
-
-    engines = {unguarded(serving.pool.engines[name]) for name in names}
-    with working("loading the embedded models"):
-        await asyncio.gather(*(e.start() for e in engines if isinstance(e, EmbeddedEngine)))
-
-
-def _tell(serving: "Serving", plan: _Plan) -> None:
+def _tell(serving: "Serving", plan: "Plan") -> None:
     """Where it is, what it serves, and a line that works."""
     import json
 

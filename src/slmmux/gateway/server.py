@@ -7,6 +7,7 @@ import importlib.util
 import json
 import socket
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import uvicorn
@@ -102,11 +103,15 @@ def settle() -> None:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it begins to stop."""
+    """Tells when it begins to stop; signals are for whoever runs it."""
 
     def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_stop = on_stop
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        """None: uvicorn would raise them again before what was drawn is on disk."""
+        return contextlib.nullcontext()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, and wait for what is open."""
