@@ -202,7 +202,7 @@ async def test_what_was_drawn_is_banked_when_a_request_is_cut_short(
     settings = GatewayConfig(bank=path, drain_s=0.1)
     running = await run(FaultEndpoint(), FaultEndpoint("hang"), settings=settings, stopping="off")
     asking = asyncio.create_task(running.send())
-    await until(lambda: b'type="completion"} 18' in running.operations.measures.text())
+    await until(lambda: running.operations.journal.kept == 3)
     await running.stop()
     assert (await asking)[0] == 503
     with bank(path) as kept:

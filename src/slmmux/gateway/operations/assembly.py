@@ -21,11 +21,9 @@ from slmmux.gateway.operations.ledger import Ledger
 from slmmux.gateway.operations.logs import Journalist
 from slmmux.gateway.operations.measures import Measures, Metrics
 from slmmux.gateway.operations.places import Places
-from slmmux.gateway.operations.record import Record
 from slmmux.gateway.operations.requests import Requests
 from slmmux.gateway.operations.traces import Traces, traces_to_collector
 from slmmux.gateway.state import Gateway, Serving
-from slmmux.types import Sample
 
 log = logging.getLogger("slmmux.gateway")
 
@@ -94,7 +92,7 @@ class Operations:
                 Requests,
                 inflight=self.inflight,
                 places=self.places,
-                on_sample=self._sample,
+                on_sample=None if self.journal is None else self.journal.add,
                 on_end=(self.measures.request, journalist.request),
                 traces=self.traces,
             )
@@ -177,11 +175,6 @@ class Operations:
         await asyncio.to_thread(self.traces.close)
         if self._ledger is not None:
             self._ledger.close()
-
-    def _sample(self, record: Record, sample: Sample) -> None:
-        self.measures.sample(record, sample)
-        if self.journal is not None:
-            self.journal.add(record, sample)
 
 
 def _metrics(measures: Measures, app: ASGIApp) -> ASGIApp:

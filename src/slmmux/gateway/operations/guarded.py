@@ -1,11 +1,11 @@
 """An engine with a breaker before it, whose calls are measured and traced."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from types import TracebackType
+from typing import Any, Self, TypeAlias
 
 from slmmux.engines.base import Completion, Engine, Pool, Relay, Relayed, Request, duration
 from slmmux.errors import (
@@ -26,31 +26,6 @@ OnCall: TypeAlias = Callable[[str, float, str | None], None]  # model, seconds, 
 _ALIVE = (ContextLengthError, ModelNotFoundError, RequestRejectedError)
 
 
-@dataclass(slots=True)
-class _Call:
-    """What came of a call so far."""
-
-    outcome: Outcome = "unknown"
-    error: str | None = None
-
-    def answered(self) -> None:
-        """The endpoint has begun to answer."""
-        self.outcome = "success"
-
-    def failed(self, error: EngineError) -> None:
-        """It ended with this."""
-        self.error = type(error).__name__
-        if isinstance(error, _ALIVE):
-            self.outcome = "success"
-        else:  # who limits the rate is neither down nor well
-            self.outcome = "unknown" if isinstance(error, RateLimitError) else "failure"
-
-    def cancelled(self, *, slow: bool) -> None:
-        """Nobody waits for it any more: most often it was not needed, a slow one was given up."""
-        if slow and self.outcome == "unknown":
-            self.outcome, self.error = "failure", "slow"
-
-
 class Guarded:
     """An engine that is left alone while it keeps failing. One object stands for one engine.
 
@@ -63,15 +38,16 @@ class Guarded:
 
     Attributes:
         engine: the one inside.
+        breaker, slow_s, on_call: as given.
     """
 
     def __init__(
         self, engine: Engine, breaker: Breaker, slow_s: float, on_call: OnCall, traces: Traces
     ) -> None:
         self.engine = engine
-        self._breaker = breaker
-        self._slow_s = slow_s
-        self._on_call = on_call
+        self.breaker = breaker
+        self.slow_s = slow_s
+        self.on_call = on_call
         self._traces = traces
 
     @property
@@ -82,7 +58,7 @@ class Guarded:
     @property
     def state(self) -> State:
         """Of the breaker."""
-        return self._breaker.state(time.monotonic())
+        return self.breaker.state(time.monotonic())
 
     def choices_per_request(self, model: Model, *, ordered: bool) -> int:
         """As the engine has it."""
@@ -96,7 +72,7 @@ class Guarded:
             EngineError: as the engine.
         """
         model = request.model
-        with self._call(model) as call, self._traces.call(model, self.endpoint) as answered:
+        with _Call(self, model) as call, self._traces.call(model, self.endpoint) as answered:
             completions = await self.engine.draw(request)
             call.answered()
             answered(completions)
@@ -106,30 +82,9 @@ class Guarded:
         """Close the engine."""
         await self.engine.close()
 
-    @contextmanager
-    def _call(self, model: Model) -> Iterator[_Call]:
-        """One call, through the breaker."""
-        began = time.monotonic()
-        ticket = self._breaker.begin(began)
-        if ticket is None:
-            self._on_call(model.name, 0.0, LeftAloneError.__name__)
-            raise self._left_alone(model)
-        call = _Call()
-        try:
-            yield call
-        except EngineError as error:
-            call.failed(error)
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            call.cancelled(slow=time.monotonic() - began >= self._slow_s)
-            raise
-        finally:
-            now = time.monotonic()
-            self._breaker.end(ticket, call.outcome, now)
-            self._on_call(model.name, now - began, call.error)
-
-    def _left_alone(self, model: Model) -> LeftAloneError:
-        wait_s = self._breaker.wait_s(time.monotonic())
+    def left_alone(self, model: Model) -> LeftAloneError:
+        """The error of a call that is not made."""
+        wait_s = self.breaker.wait_s(time.monotonic())
         when = (
             f"it is tried again in {duration(round(wait_s, 1))}" if wait_s else "it is being tried"
         )
@@ -137,6 +92,56 @@ class Guarded:
             f"{model.name}: {self.endpoint} kept failing and is left alone; {when}",
             retry_after_s=max(wait_s, 1.0),
         )
+
+
+class _Call:
+    """One call, through the breaker; a context manager, and no generator since it is made often."""
+
+    __slots__ = ("_began", "_error", "_guarded", "_model", "_outcome", "_ticket")
+
+    def __init__(self, guarded: Guarded, model: Model) -> None:
+        self._guarded = guarded
+        self._model = model
+        self._outcome: Outcome = "unknown"
+        self._error: str | None = None
+
+    def __enter__(self) -> Self:
+        guarded = self._guarded
+        self._began = time.monotonic()
+        self._ticket = guarded.breaker.begin(self._began)
+        if self._ticket is None:
+            guarded.on_call(self._model.name, 0.0, LeftAloneError.__name__)
+            raise guarded.left_alone(self._model)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        now = time.monotonic()
+        if isinstance(exc, EngineError):
+            self._failed(exc)
+        elif exc is not None and self._outcome == "unknown" and self._was_slow(now):
+            self._outcome, self._error = "failure", "slow"
+        self._guarded.breaker.end(self._ticket, self._outcome, now)
+        self._guarded.on_call(self._model.name, now - self._began, self._error)
+
+    def answered(self) -> None:
+        """The endpoint has begun to answer."""
+        self._outcome = "success"
+
+    def _was_slow(self, now: float) -> bool:
+        # Most calls that are given up were not needed any more; a slow one was waited for.
+        return now - self._began >= self._guarded.slow_s
+
+    def _failed(self, error: EngineError) -> None:
+        self._error = type(error).__name__
+        if isinstance(error, _ALIVE):
+            self._outcome = "success"
+        else:  # who limits the rate is neither down nor well
+            self._outcome = "unknown" if isinstance(error, RateLimitError) else "failure"
 
 
 class GuardedRelay(Guarded):
@@ -153,7 +158,7 @@ class GuardedRelay(Guarded):
             EngineError: as the engine.
         """
         assert isinstance(self.engine, Relay)  # noqa: S101 - `guard` saw to it
-        with self._call(model) as call, self._traces.call(model, self.endpoint):
+        with _Call(self, model) as call, self._traces.call(model, self.endpoint):
             async with self.engine.relay(model, path, body) as reply:
                 call.answered()
                 yield reply

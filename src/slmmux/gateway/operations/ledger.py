@@ -21,18 +21,21 @@ from slmmux.gateway.operations.keys import NewKey
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS keys (
   id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, created INTEGER NOT NULL,
-  rpm INTEGER, concurrent INTEGER, tokens_per_day INTEGER, money_per_day REAL
+  rpm INTEGER, concurrent INTEGER, tokens_per_day INTEGER, money_per_day REAL,
+  taken INTEGER NOT NULL DEFAULT 0           -- requests ever, of a key with an rpm
 ) STRICT;
 CREATE TABLE IF NOT EXISTS used (
   key TEXT NOT NULL REFERENCES keys ON DELETE CASCADE, day INTEGER NOT NULL,
   requests INTEGER NOT NULL, tokens INTEGER NOT NULL, money REAL NOT NULL,
   PRIMARY KEY (key, day)
 ) STRICT;
-CREATE TABLE IF NOT EXISTS recent (
-  key TEXT NOT NULL REFERENCES keys ON DELETE CASCADE, at REAL NOT NULL
+CREATE TABLE IF NOT EXISTS recent (          -- when the last requests came, one slot for each
+  key TEXT NOT NULL REFERENCES keys ON DELETE CASCADE, slot INTEGER NOT NULL, at REAL NOT NULL,
+  PRIMARY KEY (key, slot)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS recent_by_key ON recent (key, at);
 """
+_COLUMNS = "id, name, digest, created, rpm, concurrent, tokens_per_day, money_per_day"
+# ruff: noqa: S608 - every statement is made of our own names
 _VERSION = 1
 _BUSY_S = 5.0
 _MINUTE_S = 60.0
@@ -132,7 +135,7 @@ class Ledger:
                 raise UsageError(
                     f"there is a key {name} already; revoke it first, or choose another name"
                 )
-            self._connection.execute("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._connection.execute("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)", row)
 
     def revoke(self, name: str) -> None:
         """Let the key of this name in no more, and forget what it used.
@@ -148,14 +151,14 @@ class Ledger:
     def all(self) -> tuple[Key, ...]:
         """All keys, by name."""
         with self._explained():
-            rows = self._connection.execute("SELECT * FROM keys ORDER BY name").fetchall()
+            rows = self._connection.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY name").fetchall()
         return tuple(map(_key, rows))
 
     def key(self, identity: str) -> Key | None:
         """The key with this id."""
         with self._explained():
             row = self._connection.execute(
-                "SELECT * FROM keys WHERE id = ?", (identity,)
+                f"SELECT {_COLUMNS} FROM keys WHERE id = ?", (identity,)
             ).fetchone()
         return None if row is None else _key(row)
 
@@ -176,10 +179,9 @@ class Ledger:
         """
         with self._transaction():
             if key.limits.rpm is not None:
-                wait_s = self._wait_s(key, key.limits.rpm, now)
+                wait_s = self._take(key, key.limits.rpm, now)
                 if wait_s is not None:
                     return wait_s
-                self._connection.execute("INSERT INTO recent VALUES (?, ?)", (key.id, now))
             self._add(key, now, Used(requests=1))
         return None
 
@@ -188,17 +190,21 @@ class Ledger:
         with self._transaction():
             self._add(key, now, used)
 
-    def _wait_s(self, key: Key, most: int, now: float) -> float | None:
-        # A clock that was put back must not lock anybody out.
-        self._connection.execute(
-            "DELETE FROM recent WHERE key = ? AND (at <= ? OR at > ?)",
-            (key.id, now - _MINUTE_S, now + _MINUTE_S),
-        )
-        oldest = self._connection.execute(
-            "SELECT at FROM recent WHERE key = ? ORDER BY at DESC LIMIT 1 OFFSET ?",
-            (key.id, most - 1),
-        ).fetchone()
-        return None if oldest is None else max(0.0, float(oldest[0]) + _MINUTE_S - now)
+    def _take(self, key: Key, most: int, now: float) -> float | None:
+        """Take the place of the request that came `most` before, if that is a minute ago."""
+        execute = self._connection.execute
+        row = execute("SELECT taken FROM keys WHERE id = ?", (key.id,)).fetchone()
+        if row is None:  # revoked this moment
+            return None
+        slot = int(row[0]) % most
+        place = (key.id, slot)
+        before = execute("SELECT at FROM recent WHERE key = ? AND slot = ?", place).fetchone()
+        # One in the future: the clock was put back, and that must not lock anybody out.
+        if before is not None and now - _MINUTE_S < before[0] <= now:
+            return float(before[0]) + _MINUTE_S - now
+        execute("INSERT OR REPLACE INTO recent VALUES (?, ?, ?)", (*place, now))
+        execute("UPDATE keys SET taken = taken + 1 WHERE id = ?", (key.id,))
+        return None
 
     def _add(self, key: Key, now: float, used: Used) -> None:
         # Of a key that was revoked meanwhile nothing is kept.

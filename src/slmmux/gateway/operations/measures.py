@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from slmmux.gateway.operations.breaker import STATES, State
 from slmmux.gateway.operations.record import Record
-from slmmux.types import Result, Sample
+from slmmux.types import Result
 
 _PATHS = (
     "/v1/chat/completions",
@@ -73,6 +73,7 @@ class Measures:
         self._latency = histogram("request_seconds", "Time of a request.", "path", "model")
         self._queue = histogram("queue_seconds", "Time that a request waited for a place.")
         self._calls = histogram("upstream_seconds", "Time of an upstream call.", "model")
+        self._took: dict[str, Histogram] = {}
         self._errors = counter("upstream_errors", "Upstream calls that failed.", "model", "error")
         self._draws = counter("draws", "Samples asked for.", "served")
         self._saved = counter("draws_saved", "Samples that early stopping saved.", "served")
@@ -92,18 +93,14 @@ class Measures:
         if error is not None:
             self._errors.labels(model, error).inc()
         if error != "LeftAloneError":
-            self._calls.labels(model).observe(seconds)
-
-    def sample(self, record: Record, sample: Sample) -> None:  # noqa: ARG002
-        """A sample has arrived."""
-        self._tokens.labels(sample.model, "prompt").inc(sample.usage.prompt_tokens)
-        self._tokens.labels(sample.model, "completion").inc(sample.usage.completion_tokens)
+            took = self._took.get(model)
+            if took is None:  # finding it by its labels costs more than all the rest
+                took = self._took[model] = self._calls.labels(model)
+            took.observe(seconds)
 
     def request(self, record: Record) -> None:
         """A request is over."""
-        path = next(
-            (p for p in _PATHS if record.path == p or record.path.startswith(f"{p}/")), "other"
-        )
+        path = next((p for p in _PATHS if f"{record.path}/".startswith(f"{p}/")), "other")
         model = record.served or ""
         self._requests.labels(path, model, str(record.status)).inc()
         self._latency.labels(path, model).observe(record.elapsed_s())
@@ -111,10 +108,11 @@ class Measures:
             self._refused.labels(record.refused).inc()
         if record.queued_s is not None:
             self._queue.observe(record.queued_s)
-        self._money.inc(record.money)
-        if record.question is None and record.served is not None:  # passed on: no samples
-            self._tokens.labels(model, "prompt").inc(record.usage.prompt_tokens)
-            self._tokens.labels(model, "completion").inc(record.usage.completion_tokens)
+        if record.money:
+            self._money.inc(record.money)
+        for name, usage in record.tokens.items():
+            self._tokens.labels(name, "prompt").inc(usage.prompt_tokens)
+            self._tokens.labels(name, "completion").inc(usage.completion_tokens)
         if record.result is not None:
             self._vote(model, record.result)
 

@@ -9,6 +9,8 @@ from slmmux.gateway.operations.ledger import Key, Used
 from slmmux.results import cost
 from slmmux.types import Conversation, Model, Result, Sample, Usage
 
+_NOTHING = Usage()
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Record:
@@ -24,6 +26,7 @@ class Record:
         key: of the client; None where no keys are needed.
         served: the profile, method or member that was asked for, once that is known.
         usage, money: of the upstream calls so far.
+        tokens: the same, by model.
         queued_s: seconds that it waited for a place.
         place: whether it has one.
         refused: why it was not served, in a word.
@@ -42,7 +45,7 @@ class Record:
     question: Conversation | None = None
     models: tuple[Model, ...] = ()
     seed: int = 0
-    samples: int = 0
+    tokens: dict[str, Usage] = field(default_factory=dict)
     usage: Usage = Usage()
     money: float = 0.0
     result: Result | None = None
@@ -67,8 +70,8 @@ class Record:
 
     def sample(self, sample: Sample) -> None:
         """One has arrived."""
-        self.samples += 1
         self.usage += sample.usage
+        self.tokens[sample.model] = self.tokens.get(sample.model, _NOTHING) + sample.usage
         self.money += cost((sample,), self.models) or 0.0
         if self.on_sample is not None:
             self.on_sample(self, sample)
@@ -85,6 +88,7 @@ class Record:
         """That is over."""
         self.usage += usage
         model = self.models[0]
+        self.tokens[model.name] = usage
         spent = Sample(model=model.name, question_id="", index=0, usage=usage)
         self.money += cost((spent,), self.models) or 0.0
 

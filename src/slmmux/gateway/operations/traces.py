@@ -5,7 +5,7 @@ call inside. Prompts, replies and keys are in none of them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
@@ -23,18 +23,24 @@ OnCompletions: TypeAlias = Callable[[Sequence[Completion]], None]
 _SERVER_ERROR = 500
 
 
+def _tell_nobody(completions: Sequence[Completion]) -> None:
+    pass
+
+
+_NO_REQUEST: AbstractContextManager[None] = nullcontext()
+_NO_CALL: AbstractContextManager[OnCompletions] = nullcontext(_tell_nobody)
+
+
 class Traces:
     """Traces that go nowhere."""
 
-    @contextmanager
-    def request(self, record: Record, headers: Mapping[str, str]) -> Iterator[None]:  # noqa: ARG002
+    def request(self, record: Record, headers: Mapping[str, str]) -> AbstractContextManager[None]:  # noqa: ARG002
         """The span of a request to the gateway."""
-        yield
+        return _NO_REQUEST
 
-    @contextmanager
-    def call(self, model: Model, endpoint: str) -> Iterator[OnCompletions]:  # noqa: ARG002
+    def call(self, model: Model, endpoint: str) -> AbstractContextManager[OnCompletions]:  # noqa: ARG002
         """The span of an upstream call; what it yields is told of the completions."""
-        yield lambda _completions: None
+        return _NO_CALL
 
     def close(self) -> None:
         """Send what has not been sent."""
