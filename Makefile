@@ -57,6 +57,7 @@ benchmark: $(STAMP)  ## every figure of benchmarks/README.md
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/embedded_throughput.py
+	$(BIN)/python benchmarks/operations.py
 
 clean:  ## remove the virtual environment and caches of this checkout
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

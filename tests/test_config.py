@@ -326,6 +326,26 @@ VALUES = {
         "max_attempts": "9",
         "max_retry_time": "9",
     },
+    "gateway": {
+        "host": '"::1"',
+        "port": "9",
+        "keys_file": '"keys.db"',
+        "max_requests": "9",
+        "max_waiting": "9",
+        "max_wait": "9",
+        "drain_time": "9",
+        "max_deadline": "9",
+        "max_draws": "9",
+        "max_body_mb": "9",
+        "breaker_failures": "9",
+        "breaker_wait": "9",
+        "slow_call": "9",
+        "bank": '"samples.db"',
+        "redact_prompts": "true",
+        "log": '"json"',
+        "log_prompts": "true",
+        "traces": "true",
+    },
 }
 
 

@@ -104,6 +104,10 @@ async def test_a_dead_endpoint_is_left_alone_and_the_vote_goes_on_without_it(run
     metrics = await running.metrics()
     assert metrics['slmmux_breaker_state{model="a"}'] == 2
     assert metrics['slmmux_breaker_state{model="b"}'] == 0
+    async with running.session.get(f"{running.url}/v1/models") as listing:
+        listed = {m["id"]: m["slmmux"] for m in (await listing.json())["data"]}
+    assert (listed["a"]["breaker"], listed["b"]["breaker"]) == ("open", "closed")
+    assert "breaker" not in listed["pool"]
     assert metrics['slmmux_degraded_total{model="a",served="pool"}'] == 5
     assert metrics['slmmux_upstream_errors_total{error="UpstreamError",model="a"}'] >= 4
     assert metrics['slmmux_upstream_errors_total{error="LeftAloneError",model="a"}'] >= 3

@@ -1,5 +1,6 @@
 """The API's endpoints: a request in, a vote or a member model's own reply out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,7 +45,8 @@ class Endpoints:
     async def models(self, request: Request) -> Response:  # noqa: ARG002
         """`GET /v1/models`."""
         serving = self.gateway.serving
-        listed = [_listed(entry, serving) for entry in serving.listed()]
+        states = self.gateway.breakers()
+        listed = [_listed(entry, serving, states) for entry in serving.listed()]
         return JSONResponse({"object": "list", "data": listed})
 
     async def model(self, request: Request) -> Response:
@@ -53,7 +55,7 @@ class Endpoints:
         name = request.path_params["model"]
         serving.find(name)
         known = {entry.id: entry for entry in serving.listed()}
-        return JSONResponse(_listed(known[name], serving))
+        return JSONResponse(_listed(known[name], serving, self.gateway.breakers()))
 
     async def alive(self, request: Request) -> Response:  # noqa: ARG002
         """`GET /healthz`: the process answers."""
@@ -86,7 +88,7 @@ class Endpoints:
         return Response(to_json(reply(voted, head)), media_type="application/json")
 
 
-def _listed(entry: Listed, serving: Serving) -> dict[str, Json]:
+def _listed(entry: Listed, serving: Serving, breakers: Mapping[str, str]) -> dict[str, Json]:
     about: dict[str, Json] = {
         "role": entry.role,
         "summary": entry.summary,
@@ -94,6 +96,8 @@ def _listed(entry: Listed, serving: Serving) -> dict[str, Json]:
         "k": entry.k,
         "fixed": entry.fixed,
     }
+    if entry.id in breakers:
+        about["breaker"] = breakers[entry.id]
     return {
         "id": entry.id,
         "object": "model",

@@ -153,11 +153,13 @@ class Gateway:
         serving: replaced as a whole by a reload; a request keeps the one that it began with.
         caps: of every request.
         ready: whether requests are welcome; false while starting and while draining.
+        breakers: reads model → the state of its endpoint's breaker, where there are breakers.
     """
 
     serving: Serving
     caps: Caps = field(default_factory=Caps)
     ready: bool = True
+    breakers: Callable[[], Mapping[str, str]] = dict
 
 
 def serve_profiles(

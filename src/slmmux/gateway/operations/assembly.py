@@ -86,6 +86,7 @@ class Operations:
     def middleware(self, gateway: Gateway) -> list[Middleware]:
         """Layers for this gateway's app, the outermost first."""
         self._gateway = gateway
+        gateway.breakers = self.breakers
         journalist = Journalist(prompts=self._settings.log_prompts)
         layers: list[Middleware] = [
             partial(
