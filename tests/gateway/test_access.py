@@ -1,6 +1,7 @@
 """API keys and their limits, at a gateway that listens."""
 
 import asyncio
+import sqlite3
 import stat
 import time
 from collections.abc import Callable
@@ -182,6 +183,19 @@ async def test_guessing_keys_is_slow_and_does_not_lock_out_who_has_one(
     assert 0 < int(replies[-1][2]["Retry-After"]) <= 60
     assert (await running.send(fresh))[0] == 429  # a lucky guess would not be told
     assert (await running.send(key))[0] == 200
+
+
+async def test_nobody_is_let_in_while_the_keys_cannot_be_read(
+    run: Any, tmp_path: Path, add_key: Callable[..., str]
+) -> None:
+    key = add_key()
+    running = await run(FaultEndpoint(), keys=tmp_path / "keys.db")
+    connection = sqlite3.connect(tmp_path / "keys.db")
+    connection.execute("ALTER TABLE keys RENAME TO others")
+    connection.close()
+    status, reply, _ = await running.send(key)
+    assert (status, reply["error"]["code"]) == (503, "keys_unreadable")
+    assert str(tmp_path) not in reply["error"]["message"]
 
 
 async def test_requests_in_a_minute_are_limited(

@@ -116,7 +116,9 @@ async def test_a_clients_request_id_is_kept_unless_it_is_odd(run: Any) -> None:
             assert reply.headers.getall("X-Request-Id")[1:] == []
 
 
-async def test_traces_follow_the_conventions_and_hold_no_question(run: Any) -> None:
+async def test_traces_follow_the_conventions_and_hold_no_question(
+    run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -144,6 +146,11 @@ async def test_traces_follow_the_conventions_and_hold_no_question(run: Any) -> N
     bad = next(dict(c.attributes or {}) for c in calls if c.name == "chat model-b")
     assert bad["error.type"] == "UpstreamError"
     assert all(call.parent is not None for call in calls)
+    await running.send(model="a")
+    await running.send(model="a", stream=True, headers={"Accept": "text/event-stream"})
+    names = [span.name for span in exporter.get_finished_spans()[len(spans) :]]
+    assert names == ["chat model-a", "chat a"] * 2
+    assert "detach" not in caplog.text
     everything = "".join(span.to_json() for span in spans)
     assert "Hieronymus" not in everything
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slmmux.cli.show import ConfigOption, JsonOption, console, print_json
+from slmmux.cli.show import NARROWEST, ConfigOption, JsonOption, at_least, console, print_json
 
 if TYPE_CHECKING:
     from slmmux.gateway.operations.ledger import Key, Ledger, Used
@@ -130,7 +130,7 @@ def _ledger(given: Path | None, config: Path | None, *, create: bool) -> "Ledger
 def _show(known: "list[tuple[Key, Used]]", where: Path) -> None:
     from rich.table import Table
 
-    out = console()
+    out = at_least(console(), NARROWEST)
     if not known:
         out.print(f"{where}: no keys", soft_wrap=True)
         return

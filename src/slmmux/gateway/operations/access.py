@@ -3,6 +3,7 @@
 Health checks and the page's own files need no key: they say nothing about anybody.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from slmmux.errors import KeysError
 from slmmux.gateway.failures import Failure
 from slmmux.gateway.operations.guesses import Guesses
 from slmmux.gateway.operations.keys import bearer, digest, id_of, same
@@ -22,6 +24,14 @@ from slmmux.gateway.watching import WATCH
 OPEN_PATHS = frozenset(("/", "/healthz", "/readyz", "/favicon.ico"))
 OPEN_FOLDERS = ("/static/", "/assets/")
 
+log = logging.getLogger("slmmux.gateway")
+
+_NO_KEYS = Failure(
+    status=HTTPStatus.SERVICE_UNAVAILABLE,
+    message="the gateway cannot read its API keys; its log says more",
+    type="server_error",
+    code="keys_unreadable",
+)
 _RATE = Failure(status=HTTPStatus.TOO_MANY_REQUESTS, message="", type="rate_limit_error")
 
 
@@ -58,10 +68,7 @@ class Access:
             return
         record = WATCH.get()
         record = record if isinstance(record, Record) else Record(method="", path=path)
-        found = self._known(Headers(scope=scope), _address(scope))
-        if isinstance(found, Key):
-            record.key = found
-            found = self._over_limit(found) if _counts(scope) else found
+        found = self._admitted(record, scope)
         if isinstance(found, Failure):
             record.refused = found.code
             response = found.response()
@@ -73,6 +80,18 @@ class Access:
             await self._app(scope, receive, send)
             return
         await self._counted(found, record, scope, receive, send)
+
+    def _admitted(self, record: Record, scope: Scope) -> Key | Failure:
+        """The key of a request that may go on; nobody comes in while keys cannot be read."""
+        try:
+            found = self._known(Headers(scope=scope), _address(scope))
+            if not isinstance(found, Key):
+                return found
+            record.key = found
+            return self._over_limit(found) if _counts(scope) else found
+        except KeysError as error:
+            log.error("nobody is let in: %s", error)  # noqa: TRY400 - no bug
+            return _NO_KEYS
 
     def _known(self, headers: Headers, address: str) -> Key | Failure:
         """The key that the client has."""
@@ -156,8 +175,12 @@ class Access:
 
     def _settle(self, key: Key, record: Record) -> None:
         used = record.unsettled()
-        if used != Used():
+        if used == Used():
+            return
+        try:
             self._ledger.spend(key, used, self._clock())
+        except KeysError as error:  # the reply is there: its client gets it
+            log.error("not counted for %s: %s", key.name, error)  # noqa: TRY400 - no bug
 
 
 def _counts(scope: Scope) -> bool:

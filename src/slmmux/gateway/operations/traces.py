@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from slmmux.engines.base import Completion
-from slmmux.errors import MissingExtraError
+from slmmux.errors import MissingExtraError, SlmmuxError
 from slmmux.gateway.operations.record import Record
 from slmmux.types import Model, Usage
 
@@ -75,7 +75,7 @@ class OpenTelemetry(Traces):
     @contextmanager
     def call(self, model: Model, endpoint: str) -> Iterator[OnCompletions]:
         """As the conventions for clients of generative AI have it."""
-        from opentelemetry.trace import SpanKind  # noqa: PLC0415
+        from opentelemetry.trace import SpanKind, StatusCode  # noqa: PLC0415
 
         operation = "chat" if model.api == "chat" else "text_completion"
         attributes: dict[str, str | float | int] = {
@@ -88,20 +88,24 @@ class OpenTelemetry(Traces):
             "slmmux.model": model.name,
             **_server(endpoint),
         }
-        with self._tracer.start_as_current_span(
+        # Not made the current span: a reply that is passed on is read by more than one task.
+        span = self._tracer.start_span(
             f"{operation} {model.model}", kind=SpanKind.CLIENT, attributes=attributes
-        ) as span:
+        )
 
-            def answered(completions: Sequence[Completion]) -> None:
-                _count(span, sum((c.usage for c in completions), Usage()))
-                reasons = [c.finish_reason for c in completions if c.finish_reason]
-                span.set_attribute("gen_ai.response.finish_reasons", reasons)
+        def answered(completions: Sequence[Completion]) -> None:
+            _count(span, sum((c.usage for c in completions), Usage()))
+            reasons = [c.finish_reason for c in completions if c.finish_reason]
+            span.set_attribute("gen_ai.response.finish_reasons", reasons)
 
-            try:
-                yield answered
-            except Exception as error:
-                span.set_attribute("error.type", type(error).__name__)
-                raise
+        try:
+            yield answered
+        except SlmmuxError as error:
+            span.set_attribute("error.type", type(error).__name__)
+            span.set_status(StatusCode.ERROR)
+            raise
+        finally:
+            span.end()
 
     def close(self) -> None:
         """Send what has not been sent."""
