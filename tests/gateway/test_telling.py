@@ -16,10 +16,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from slmmux.bank import Bank
 from slmmux.bank.connection import connect
 from slmmux.config_gateway import GatewayConfig
+from slmmux.gateway.operations import journal
 from slmmux.gateway.operations.journal import REDACTED
 from slmmux.gateway.operations.logs import log_to
+from slmmux.gateway.operations.record import Record
 from slmmux.gateway.operations.traces import OpenTelemetry
 from slmmux.testing import FaultEndpoint
+from slmmux.types import Conversation, Message, Model, Sample
 
 PRIVATE = "What is 6 × 7? My cat is called Hieronymus."
 
@@ -230,3 +233,22 @@ async def test_a_bank_that_cannot_be_written_stops_no_request(
     assert running.operations.journal.dropped == 2
     (error,) = [line for line in lines() if line["level"] == "error"]
     assert "samples are not kept" in error["message"]
+
+
+async def test_more_than_the_disk_takes_is_dropped_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_MOST_CHARACTERS", 100)
+    told: list[tuple[str, int]] = []
+    kept = journal.Journal(
+        tmp_path / "samples.db", redact=False, on_banked=lambda what, n: told.append((what, n))
+    )
+    asked = Conversation(text="6 × 7?", id="q", kind="math", messages=(Message("user", "6 × 7?"),))
+    record = Record(method="POST", path="/")
+    record.asks("pool", asked, [Model(name="a", model="a")], seed=0)
+    for index in range(5):
+        text = "x" * 30
+        kept.add(record, Sample(model="a", question_id="q", index=index, text=text))
+    assert told == [("dropped", 1), ("dropped", 1), ("dropped", 1)]
+    assert await kept.close() == 2
+    assert told[-1] == ("kept", 2)

@@ -56,7 +56,7 @@ class Operations:
         self._gateway: Gateway | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._reloading: asyncio.Task[None] | None = None
-        self._again = False
+        self._again = self._stopping = False
         self.inflight = Inflight()
         self.places = Places(settings.max_requests, settings.max_waiting, settings.max_wait_s)
         self.measures = Measures(
@@ -118,6 +118,8 @@ class Operations:
         if self._reloading is not None:
             self._again = True
             return
+        if self._stopping:
+            return
         self._reloading = asyncio.get_running_loop().create_task(self._reload(load))
 
     async def _reload(self, load: Callable[[], Awaitable[Serving]]) -> None:
@@ -153,6 +155,7 @@ class Operations:
 
     def stop(self) -> None:
         """Say that no more requests are welcome, and give the open ones their time."""
+        self._stopping = True
         if self._gateway is not None:
             self._gateway.ready = False
         log.info("stopping", extra={"fields": {"open": len(self.inflight)}})
@@ -161,10 +164,11 @@ class Operations:
 
     async def close(self) -> None:
         """Bank what was drawn, send the last traces; nothing is served any more."""
-        for task in [*self._retiring, *([self._reloading] if self._reloading else [])]:
-            task.cancel()
+        if self._reloading is not None:
+            self._reloading.cancel()
             with suppress(asyncio.CancelledError):
-                await task
+                await self._reloading
+        await asyncio.gather(*self._retiring)  # their requests have ended
         if self.journal is not None:
             kept = await self.journal.close()
             fields = {

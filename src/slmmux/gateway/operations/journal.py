@@ -28,7 +28,8 @@ TASK = "gateway"
 REDACTED = "(redacted)"
 OnBanked: TypeAlias = Callable[[str, int], None]
 
-_MOST = 20_000  # samples that wait for the disk
+_MOST = 10_000  # samples that wait for the disk
+_MOST_CHARACTERS = 64_000_000  # of them and of what was asked
 _BATCH = 2_000
 _MODELS = 1_000  # whose numbers are remembered
 
@@ -50,6 +51,13 @@ class _Entry:
     sample: Sample
     drawn_at: str
 
+    @property
+    def size(self) -> int:
+        """Characters, about: what it holds in memory."""
+        asked = self.record.question
+        messages = () if asked is None else asked.messages
+        return len(self.sample.text or "") + sum(len(m.raw or m.content) for m in messages)
+
 
 class Journal:
     """Samples on their way to a bank.
@@ -68,6 +76,7 @@ class Journal:
         self._redact = redact
         self._tell = on_banked
         self._waiting: deque[_Entry] = deque()
+        self._size = 0
         # The bank's numbers of what it has already.
         self._models: dict[Model, int] = {}
         self._questions: dict[str, int] = {}
@@ -82,11 +91,12 @@ class Journal:
         """Take a sample; returns at once."""
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write_for_ever())
-        if len(self._waiting) >= _MOST:
+        entry = _Entry(record, sample, datetime.now(UTC).isoformat(timespec="seconds"))
+        if len(self._waiting) >= _MOST or self._size + entry.size > _MOST_CHARACTERS:
             self._drop(1, "the disk is too slow")
             return
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._waiting.append(_Entry(record, sample, now))
+        self._waiting.append(entry)
+        self._size += entry.size
         self._wake.set()
 
     async def close(self) -> int:
@@ -111,6 +121,7 @@ class Journal:
             while self._waiting:
                 count = min(_BATCH, len(self._waiting))
                 batch = [self._waiting.popleft() for _ in range(count)]
+                self._size -= sum(entry.size for entry in batch)
                 try:
                     await loop.run_in_executor(self._thread, self._write, batch)
                 except BankError as error:

@@ -23,16 +23,16 @@ CREATE TABLE IF NOT EXISTS keys (
   id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, created INTEGER NOT NULL,
   rpm INTEGER, concurrent INTEGER, tokens_per_day INTEGER, money_per_day REAL,
   taken INTEGER NOT NULL DEFAULT 0           -- requests ever, of a key with an rpm
-) STRICT;
+);
 CREATE TABLE IF NOT EXISTS used (
   key TEXT NOT NULL REFERENCES keys ON DELETE CASCADE, day INTEGER NOT NULL,
   requests INTEGER NOT NULL, tokens INTEGER NOT NULL, money REAL NOT NULL,
   PRIMARY KEY (key, day)
-) STRICT;
+);
 CREATE TABLE IF NOT EXISTS recent (          -- when the last requests came, one slot for each
   key TEXT NOT NULL REFERENCES keys ON DELETE CASCADE, slot INTEGER NOT NULL, at REAL NOT NULL,
   PRIMARY KEY (key, slot)
-) STRICT;
+);
 """
 _COLUMNS = "id, name, digest, created, rpm, concurrent, tokens_per_day, money_per_day"
 # ruff: noqa: S608 - every statement is made of our own names

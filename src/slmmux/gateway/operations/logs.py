@@ -97,7 +97,7 @@ class Journalist:
         if (result := record.result) is not None:
             about |= {
                 "decided_by": result.selection.decided_by,
-                "confidence": result.selection.confidence.low,
+                "confidence": round(result.selection.confidence.low, 4),
                 "draws": result.draws,
                 "draws_saved": result.draws_saved,
                 "degraded": list(result.degraded) or None,
