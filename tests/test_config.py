@@ -329,6 +329,7 @@ VALUES = {
     "gateway": {
         "host": '"::1"',
         "port": "9",
+        "hosts": '["gateway.example"]',
         "keys_file": '"keys.db"',
         "max_requests": "9",
         "max_waiting": "9",

@@ -23,6 +23,7 @@ class GatewayConfig:
 
     Attributes:
         host, port: to listen on.
+        hosts: names that clients without keys may call it by, besides addresses and localhost.
         keys_file: of API keys and what they used; None is the user's own.
         max_requests: answered at once.
         max_waiting, max_wait_s: requests that wait for a place, and for how many seconds at most.
@@ -40,6 +41,7 @@ class GatewayConfig:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    hosts: tuple[str, ...] = ()
     keys_file: Path | None = None
     max_requests: int = 1024
     max_waiting: int = 1024
@@ -69,4 +71,6 @@ def gateway_of(table: Mapping[str, Any], folder: Path) -> GatewayConfig:
     for key in _FILES:
         if key in fields:
             fields[key] = folder / Path(fields[key]).expanduser()
+    if "hosts" in fields:
+        fields["hosts"] = tuple(fields["hosts"])
     return GatewayConfig(**fields)

@@ -128,6 +128,7 @@ class GatewayTable(TypedDict, total=False):
 
     host: Text
     port: Annotated[int, Field(ge=0, le=65535)]
+    hosts: list[Text]
     keys_file: Text
     max_requests: _Count
     max_waiting: Annotated[int, Field(ge=0)]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slmmux.config_gateway import GatewayConfig
 from slmmux.errors import KeysError, UsageError
 from slmmux.gateway.operations.guesses import Guesses, neighbourhood
 from slmmux.gateway.operations.keys import bearer, digest, id_of, new_key, same
@@ -196,6 +197,39 @@ async def test_nobody_is_let_in_while_the_keys_cannot_be_read(
     status, reply, _ = await running.send(key)
     assert (status, reply["error"]["code"]) == (503, "keys_unreadable")
     assert str(tmp_path) not in reply["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8000", 200),
+        ("[::1]:8000", 200),
+        ("LOCALHOST", 200),
+        ("my.localhost:1", 200),
+        ("gateway.example", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example:8000", 421),
+        ("localhost.evil.example", 421),
+    ],
+)
+async def test_no_page_on_the_web_reaches_a_gateway_without_keys(
+    run: Any, host: str, status: int
+) -> None:
+    running = await run(
+        FaultEndpoint(), settings=GatewayConfig(hosts=("gateway.example",), drain_s=1)
+    )
+    async with running.session.get(f"{running.url}/v1/models", headers={"Host": host}) as reply:
+        assert reply.status == status
+        assert ("error" in await reply.json()) is (status != 200)
+
+
+async def test_with_keys_any_name_is_fine(
+    run: Any, tmp_path: Path, add_key: Callable[..., str]
+) -> None:
+    key = add_key()
+    running = await run(FaultEndpoint(), keys=tmp_path / "keys.db")
+    headers = {"Host": "llm.example.org", "Authorization": f"Bearer {key}"}
+    assert (await running.send(headers=headers))[0] == 200
 
 
 async def test_requests_in_a_minute_are_limited(

@@ -15,6 +15,7 @@ from slmmux.gateway.caps import Caps
 from slmmux.gateway.operations.access import Access
 from slmmux.gateway.operations.breaker import State
 from slmmux.gateway.operations.guarded import Guard, Guarded
+from slmmux.gateway.operations.hosts import Hosts
 from slmmux.gateway.operations.inflight import Inflight
 from slmmux.gateway.operations.journal import Journal
 from slmmux.gateway.operations.ledger import Ledger
@@ -100,6 +101,8 @@ class Operations:
         ]
         if self._ledger is not None:
             layers.append(partial(Access, ledger=self._ledger))
+        else:
+            layers.append(partial(Hosts, names=(*self._settings.hosts, self._settings.host)))
         return [*layers, partial(_metrics, self.measures)]
 
     def breakers(self) -> Mapping[str, State]:
