@@ -147,6 +147,17 @@ async def test_a_hanging_endpoint_is_found_by_the_deadlines_that_it_breaks(run: 
     assert "left alone" in reply["slmmux"]["degraded"]["a"]
 
 
+async def test_calls_that_time_out_are_failures(run: Any) -> None:
+    hanging = FaultEndpoint("hang")
+    limits = SamplingLimits(request_timeout_s=0.1, max_attempts=1)
+    settings = GatewayConfig(breaker_failures=2, breaker_wait_s=60)
+    running = await run(hanging, settings=settings, limits=limits, k=1)
+    replies = [await running.send() for _ in range(3)]
+    assert [status for status, _, _ in replies] == [503] * 3
+    assert len(hanging.requests) == 2
+    assert "left alone" in replies[-1][1]["error"]["upstreams"]["a"]
+
+
 async def test_a_member_behind_an_open_breaker_is_503_with_its_reason(run: Any) -> None:
     settings = GatewayConfig(breaker_failures=1, breaker_wait_s=60)
     running = await run(FaultEndpoint("server error"), settings=settings, k=1)

@@ -20,7 +20,7 @@ from slmmux.gateway.operations.assembly import Operations
 from slmmux.gateway.operations.guarded import unguarded
 from slmmux.gateway.operations.ledger import Ledger
 from slmmux.gateway.operations.logs import log_to
-from slmmux.gateway.server import server_of
+from slmmux.gateway.server import server_of, settle
 from slmmux.gateway.state import Gateway, Serving
 from slmmux.pool import EMBEDDED
 
@@ -78,6 +78,7 @@ async def run(plan: Plan) -> int | None:
     try:
         with suppress(asyncio.CancelledError):
             await starting
+            settle()
             gateway.ready = True
             plan.tell(gateway.serving, plan)
     except BaseException:

@@ -25,6 +25,8 @@ OnCall: TypeAlias = Callable[[str, float, str | None], None]  # model, seconds, 
 # The endpoint works: it said no to this request.
 _ALIVE = (ContextLengthError, ModelNotFoundError, RequestRejectedError)
 
+_ALL_BUT = 0.95
+
 
 class Guarded:
     """An engine that is left alone while it keeps failing. One object stands for one engine.
@@ -72,7 +74,10 @@ class Guarded:
             EngineError: as the engine.
         """
         model = request.model
-        with _Call(self, model) as call, self._traces.call(model, self.endpoint) as answered:
+        with (
+            _Call(self, model, request.timeout_s) as call,
+            self._traces.call(model, self.endpoint) as answered,
+        ):
             completions = await self.engine.draw(request)
             call.answered()
             answered(completions)
@@ -97,10 +102,12 @@ class Guarded:
 class _Call:
     """One call, through the breaker; a context manager, and no generator since it is made often."""
 
-    __slots__ = ("_began", "_error", "_guarded", "_model", "_outcome", "_ticket")
+    __slots__ = ("_began", "_error", "_guarded", "_model", "_outcome", "_slow_s", "_ticket")
 
-    def __init__(self, guarded: Guarded, model: Model) -> None:
+    def __init__(self, guarded: Guarded, model: Model, timeout_s: float | None = None) -> None:
         self._guarded = guarded
+        # Whoever asks holds the watch, which began a moment before.
+        self._slow_s = min(guarded.slow_s, _ALL_BUT * (timeout_s or guarded.slow_s))
         self._model = model
         self._outcome: Outcome = "unknown"
         self._error: str | None = None
@@ -134,7 +141,7 @@ class _Call:
 
     def _was_slow(self, now: float) -> bool:
         # Most calls that are given up were not needed any more; a slow one was waited for.
-        return now - self._began >= self._guarded.slow_s
+        return now - self._began >= self._slow_s
 
     def _failed(self, error: EngineError) -> None:
         self._error = type(error).__name__
