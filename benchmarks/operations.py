@@ -29,7 +29,7 @@ from slmmux.gateway.operations.assembly import Operations
 from slmmux.gateway.operations.keys import new_key
 from slmmux.gateway.operations.ledger import KeyLimits, Ledger
 from slmmux.gateway.operations.logs import log_to
-from slmmux.gateway.server import bind, raise_file_limit, server_of
+from slmmux.gateway.server import bind, raise_file_limit, server_of, settle
 from slmmux.gateway.state import Gateway, Served, serve_profiles
 from slmmux.sampling import SamplingLimits
 
@@ -57,6 +57,7 @@ def serve(kind: str, port: int, folder: str, ready: Connection) -> None:
             log_to((Path(folder) / f"{kind}.log").open("w"), "json")
             gateway = Gateway(serve_profiles([served], limits, guard=operations.guard))
             app = build_app(gateway, operations.middleware(gateway))
+        settle()
         listener = bind("127.0.0.1", 0)
         ready.send(listener.getsockname()[1])
         await server_of(app, gateway.caps).serve(sockets=[listener])

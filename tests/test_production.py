@@ -27,7 +27,8 @@ def lines_of(section: str) -> list[str]:
 def test_the_page_is_followed_to_the_letter(tmp_path: Path) -> None:
     commands = lines_of("Try it first")
     assert len(commands) > 15
-    script = "\n".join(["set -e -o pipefail", *commands])
+    end = "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT"  # of whatever fails before the end
+    script = "\n".join(["set -e -o pipefail", end, *commands])
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,

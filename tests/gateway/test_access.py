@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai import AsyncOpenAI, AuthenticationError, RateLimitError
 
 from slmmux.config_gateway import GatewayConfig
 from slmmux.errors import KeysError, UsageError
@@ -279,6 +280,29 @@ async def test_tokens_and_money_of_a_day_are_limited(
         assert what in reply["error"]["message"]
         midnight_s = 86_400 - time.time() % 86_400
         assert int(headers["Retry-After"]) == pytest.approx(midnight_s, abs=5)
+
+
+async def test_openais_own_client_knows_our_refusals(
+    run: Any, tmp_path: Path, add_key: Callable[..., str]
+) -> None:
+    key = add_key(rpm=1)
+    running = await run(FaultEndpoint(), keys=tmp_path / "keys.db")
+
+    async def ask(with_key: str) -> str | None:
+        base_url = f"{running.url}/v1"
+        async with AsyncOpenAI(base_url=base_url, api_key=with_key, max_retries=0) as client:
+            reply = await client.chat.completions.create(
+                model="pool", messages=[{"role": "user", "content": "6 × 7?"}]
+            )
+            return reply.choices[0].message.content
+
+    with pytest.raises(AuthenticationError) as wrong:
+        await ask("sk-of-another-server")
+    assert wrong.value.code == "invalid_api_key"
+    assert await ask(key) == "The answer is 42."
+    with pytest.raises(RateLimitError) as limited:
+        await ask(key)
+    assert limited.value.code == "rate_limit_exceeded"
 
 
 async def test_passed_on_requests_count_too(

@@ -75,7 +75,7 @@ class Journalist:
     def request(self, record: Record) -> None:
         """A request is over."""
         fine = record.status < _SERVER_ERROR and record.status != 0
-        if record.path in _QUIET and fine:
+        if record.path in _QUIET and record.status not in (0, _SERVER_ERROR):
             return
         level = logging.INFO if fine else logging.WARNING
         log.log(level, "request", extra={"fields": self._about(record)})
