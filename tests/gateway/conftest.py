@@ -411,6 +411,7 @@ async def operator() -> AsyncIterator[Run]:
             keys: Path | None = None,
             limits: SamplingLimits = FAST,
             traces: Traces | None = None,
+            bigger: Model | None = None,
             **mux: Any,
         ) -> Operated:
             settings = settings or GatewayConfig(drain_s=1.0)
@@ -424,7 +425,8 @@ async def operator() -> AsyncIterator[Run]:
                     else one
                     for letter, one in zip("abcdef", chosen, strict=False)
                 )
-                served = Served(name=name, models=models, settings=MuxConfig(**mux))
+                asking = MuxConfig(**mux)
+                served = Served(name=name, models=models, settings=asking, bigger=bigger)
                 return serve_profiles([served], limits, guard=operations.guard)
 
             for endpoint in endpoints:

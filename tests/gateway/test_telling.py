@@ -252,3 +252,29 @@ async def test_more_than_the_disk_takes_is_dropped_and_counted(
     assert told == [("dropped", 1), ("dropped", 1), ("dropped", 1)]
     assert await kept.close() == 2
     assert told[-1] == ("kept", 2)
+
+
+async def test_a_bigger_model_that_was_asked_is_counted_and_banked_too(
+    run: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "samples.db"
+    texts = iter(["It is 41.", "It is 42.", "It is 43."])
+    unsure = FaultEndpoint(text=lambda _body, _index: next(texts))
+    async with FaultEndpoint() as sure:
+        running = await run(
+            unsure,
+            settings=GatewayConfig(bank=path, drain_s=1),
+            bigger=Model(name="big", model="big", base_url=sure.base_url),
+            stopping="off",
+            abstain_below=0.9,
+        )
+        status, reply, _ = await running.send()
+        metrics = await running.metrics()
+        await running.stop()
+    assert (status, reply["slmmux"]["decided_by"]) == (200, "big")
+    assert metrics['slmmux_escalated_total{served="pool"}'] == 1
+    assert metrics['slmmux_selected_total{model="big",served="pool"}'] == 1
+    assert metrics['slmmux_tokens_total{model="big",type="completion"}'] == 6
+    with bank(path) as kept:
+        assert kept.query("SELECT count(*) FROM samples") == [(4,)]
+        assert [model.name for model in kept.models()] == ["a", "big"]

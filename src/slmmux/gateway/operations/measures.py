@@ -83,7 +83,8 @@ class Measures:
             "confidence", "Confidence of the winner.", "served", buckets=_SHARES
         )
         self._selected = counter("selected", "Votes that a model decided.", "served", "model")
-        self._abstained = counter("abstained", "Votes without a readable answer.", "served")
+        self._abstained = counter("abstained", "Votes without an answer to give.", "served")
+        self._escalated = counter("escalated", "Votes that a bigger model decided.", "served")
         self._degraded = counter("degraded", "Votes in which a model failed.", "served", "model")
         self._bank = counter("bank_samples", "Samples for the bank.", "outcome")
         self._reloads = counter("reloads", "Reloads of the configuration.", "outcome")
@@ -130,7 +131,9 @@ class Measures:
 
     def _vote(self, served: str, result: Result) -> None:
         self._draws.labels(served).inc(result.draws)
-        self._saved.labels(served).inc(result.draws_saved)
+        self._saved.labels(served).inc(max(0, result.draws_saved))
+        if result.escalated is not None:
+            self._escalated.labels(served).inc()
         if result.abstained:
             self._abstained.labels(served).inc()
         else:
