@@ -118,18 +118,3 @@ async def test_bank_limits_and_metrics_keep_the_same_books_in_a_storm(
     assert used.tokens == counted == tokens >= told
     assert used.money == pytest.approx(money)
     assert rows <= sum(vote["slmmux"]["draws"] for vote in votes) + 9 * (100 - len(votes))
-
-
-@pytest.mark.embedded
-async def test_the_request_after_a_kill_of_the_embedded_server_is_answered(run: Any) -> None:
-    from slmmux.default_pools import DEFAULT_MODELS  # noqa: PLC0415 - for this test only
-    from slmmux.engines.embedded import EmbeddedEngine  # noqa: PLC0415
-    from slmmux.gateway.operations.guarded import unguarded  # noqa: PLC0415
-
-    running = await run(DEFAULT_MODELS[0], k=1, limits=SamplingLimits())
-    assert (await running.send())[0] == 200
-    engine = unguarded(next(iter(running.gateway.serving.pool.engines.values())))
-    assert isinstance(engine, EmbeddedEngine)
-    assert engine._server is not None
-    engine._server._process.kill()
-    assert (await running.send())[0] == 200
