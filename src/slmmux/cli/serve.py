@@ -1,6 +1,5 @@
 """`slmmux serve`: the pool behind an OpenAI-compatible API."""
 
-import asyncio
 import dataclasses
 import sys
 from functools import partial
@@ -82,6 +81,8 @@ def serve(
     again. Ctrl-C stops it, in good order.
     """
     _require_extra()
+    import asyncio
+
     from slmmux.cli.serving import Plan, run
     from slmmux.config import load_config
     from slmmux.gateway.server import bind, loop_factory, raise_file_limit
