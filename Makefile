@@ -49,6 +49,7 @@ docs: $(STAMP)  ## what the documentation takes from the program: tree, help, fa
 
 benchmark: $(STAMP)  ## every figure of benchmarks/README.md
 	$(BIN)/python benchmarks/draws.py
+	$(BIN)/python benchmarks/rules.py
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/bank_import.py

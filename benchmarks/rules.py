@@ -5,7 +5,8 @@
 Each bank's questions are split into halves for validation and testing, `--splits` times. For every
 pool (all models, and every pair) and k, the best single model, validation accuracies, calibration
 and choice of a rule come from the validation half, and accuracies from the test half: means over
-splits, pools and k. `chosen` is what `slmmux.rule_choice` chose.
+splits, pools and k. `chosen` is what `slmmux.rule_choice` chose; `mux first` is what its criterion
+would choose with plain mux as the rule that others have to beat.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from slmmux.evaluate import measured_accuracy
 from slmmux.holdout import halves
 from slmmux.methods import METHODS, Calibrated, Method, budget_of
 from slmmux.pool_models import pool_models
-from slmmux.rule_choice import choose_rule
+from slmmux.rule_choice import choose_rule, rule_of
 from slmmux.scores import mean_scores
 from slmmux.subsamples import has_more_than, usual_count, windows
 from slmmux.table import Table, load_table
@@ -39,7 +40,7 @@ BANKS = (
     "embedded_6_models_10_samples",
 )
 RULES = ("single", "self_consistency", "mux", "pooled_vote", "calibrated")
-COLUMNS = (*RULES, "chosen")
+COLUMNS = (*RULES, "chosen", "mux first")
 MOST = 9
 
 
@@ -85,7 +86,12 @@ def _on_split(table: Table, k: int, seed: int) -> list[float]:
         for decision in method.decide(budget)
         if decision.models == used[rule]
     }
-    return [*(accuracy[rule] for rule in RULES), accuracy[choice.rule]]
+    scores = {score.rule: score for score in choice.scores}
+    return [
+        *(accuracy[rule] for rule in RULES),
+        accuracy[choice.rule],
+        accuracy[rule_of(scores, scores["mux"]).rule],
+    ]
 
 
 def show(name: str, results: Sequence[list[list[float]]]) -> tuple[float, float]:

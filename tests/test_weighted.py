@@ -4,12 +4,14 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slmmux import Calibration, Mux, Risk, Rule
 from slmmux.errors import UsageError
+from slmmux.methods.added_up import balanced_draws
 from slmmux.risk import chance_of_change
 from slmmux.selection import is_decided
 from slmmux.stopping import Schedule, next_wave, replay
@@ -217,6 +219,25 @@ def test_more_agreement_is_less_risk() -> None:
     assert risks == sorted(risks, reverse=True)
     assert risks[0] > 0.4
     assert risks[-1] < 0.3
+
+
+@given(st.data(), st.integers(1, 4), st.integers(1, 5))
+@settings(max_examples=80, deadline=None)
+def test_many_rows_at_once_draw_what_each_would_draw_alone(
+    data: st.DataObject, models: int, k: int
+) -> None:
+    size = models * k
+    sample = st.sampled_from([-1, 0, 1, 2, 7])
+    rows = data.draw(st.lists(st.lists(sample, min_size=size, max_size=size), min_size=1))
+    weights = [
+        data.draw(st.just((1,) * models) | st.tuples(*[st.integers(0, 9)] * models).filter(any))
+        for _ in rows
+    ]
+    classes = np.array(rows, np.int32).reshape(-1, models, k)
+    together = balanced_draws(classes, np.array(weights, np.int64))
+    for row, weight, drawn in zip(classes.tolist(), weights, together.tolist(), strict=True):
+        streams = [[None if c < 0 else str(c) for c in each] for each in row]
+        assert replay(streams, "balanced", weights=weight).draws == tuple(drawn)
 
 
 # Probabilities.

@@ -24,7 +24,7 @@ Streams = tuple[Stream, ...]
 # How readily a model says something new, and how often that is new to every model. Results are
 # flat around these values: see benchmarks/README.md.
 NOVELTY = 0.3
-_UNHEARD = 0.4
+UNHEARD = 0.4
 FRESH = "\0fresh"
 _FINEST = 20  # outcomes of a model that are planned one by one
 _TRIED = 3  # classes tried for the shortest certificate: more cost time and save no draws
@@ -83,8 +83,8 @@ def urn(state: Streams, position: int) -> list[tuple[str, float]]:
                 others[key] = others.get(key, 0) + votes
     heard = sum(others.values())
     for key, votes in others.items():
-        chances[key] = chances.get(key, 0.0) + rest * (1 - _UNHEARD) * votes / heard
-    chances[FRESH] = rest * _UNHEARD if heard else rest
+        chances[key] = chances.get(key, 0.0) + rest * (1 - UNHEARD) * votes / heard
+    chances[FRESH] = rest * UNHEARD if heard else rest
     return list(chances.items())
 
 

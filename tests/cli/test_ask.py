@@ -214,3 +214,42 @@ def test_both_embedded_models_vote_on_the_readmes_question() -> None:
     jsonschema.validate(result, SCHEMA)
     assert [t["model"] for t in result["tallies"]] == ["smollm2-135m", "gemma3-270m"]
     assert all(t["classes"] for t in result["tallies"])
+
+
+def test_a_bigger_model_is_asked_when_the_pool_is_not_sure(
+    servers: ExitStack, tmp_path: Path
+) -> None:
+    small = servers.enter_context(FaultEndpoint(text="Hm."))
+    big = servers.enter_context(FaultEndpoint(text="The answer is 42."))
+    settings = '[mux]\nabstain_below = 0.6\nescalate_to = "big"\n' + FAST
+    config = pool(
+        tmp_path, entry("small", small.base_url), entry("big", big.base_url), settings=settings
+    )
+    done = ask("What is 17 + 25?", "--pool", config, "--kind", "number", "--json")
+    assert done.returncode == 0
+    result = json.loads(done.stdout)
+    jsonschema.validate(result, SCHEMA)
+    assert (result["answer"], result["selection"]["decided_by"]) == ("42", "big")
+    assert result["escalated"]["key"] is None
+    assert [t["model"] for t in result["tallies"]] == ["small", "big"]
+
+
+def test_an_answer_that_is_not_sure_enough_is_shown_as_a_guess(
+    servers: ExitStack, tmp_path: Path
+) -> None:
+    one = servers.enter_context(FaultEndpoint(text="The answer is 1."))
+    other = servers.enter_context(FaultEndpoint(text="The answer is 2."))
+    config = pool(tmp_path, entry("a", one.base_url), entry("b", other.base_url))
+    done = ask(
+        "What is 17 + 25?", "--pool", config, "--rule", "pooled-vote", "--abstain-below", "0.6"
+    )
+    assert done.returncode == 1
+    assert "Held back  1 is a guess" in done.stdout
+    assert "its confidence of 0.50 is too low" in " ".join(done.stdout.split())
+
+
+def test_a_rule_without_its_calibration_is_refused(tmp_path: Path) -> None:
+    config = pool(tmp_path, entry("a", "http://localhost:1/v1"))
+    done = ask("Why?", "--pool", config, "--rule", "calibrated")
+    assert done.returncode == 2
+    assert "takes a calibration" in done.stderr

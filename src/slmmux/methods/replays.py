@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slmmux.methods.added_up import balanced_draws
 from slmmux.methods.base import Amounts, Budget
 from slmmux.methods.base import Weights as RowWeights
 from slmmux.methods.patterns import distinct_rows
@@ -55,6 +56,8 @@ def exact_draws(
         report: told what share of the rows is done, 0 to 1: models that rarely agree take long.
     """
     draws = np.empty(budget.modes.shape)
+    if weights is not None and schedule == "balanced":
+        return balanced_draws(budget.classes, weights).astype(np.float64)
     if weights is not None:
         distinct, which = distinct_rows(weights.astype(np.int32))
         for place, row in enumerate(distinct.tolist()):
