@@ -547,5 +547,8 @@ def test_the_command_prints_the_address_of_a_page_that_works(
             ask(page, "What is 17 + 25?")
             page.locator(".ballot.decided").wait_for(timeout=60_000)
             assert page.locator(".lane").count() == 2
+            assert page.locator(".health .pill.good").count() == 2
+            page.get_by_role("link", name="Charts").click()
+            page.locator(".plot canvas").nth(2).wait_for()
             assert page.locator(".outcome").inner_text().startswith(("Decided", "No answer"))
         serving.terminate()
