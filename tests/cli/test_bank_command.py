@@ -256,3 +256,8 @@ def test_help_names_every_command_and_the_exit_codes(tmp_path: Path) -> None:
     assert "Exit codes: 0 done; 2 wrong usage; 4 a bank or file cannot be used" in " ".join(
         out.split()
     )
+
+
+def test_an_export_to_a_full_disk_names_the_file_and_what_to_do(folder: Path) -> None:
+    words = "the disk is full or a size limit is reached; make room and try again"
+    assert f"/dev/full: {words}" in refused(folder, 4, "export", "bank.db", "/dev/full")

@@ -87,3 +87,19 @@ def test_missing_packages_are_one_line_that_says_what_to_install(tmp_path: Path)
     )
     assert done.returncode == 2
     assert done.stderr == "error: report draws charts with altair: pip install 'slmmux[report]'\n"
+
+
+def test_a_full_disk_leaves_the_report_that_is_there(bank: Path, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("before")
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"ulimit -f 64; exec {SLMMUX} report --bank {bank}"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 4
+    assert "report.html: the disk is full or a size limit is reached; make room" in done.stderr
+    assert (tmp_path / "report.html").read_text() == "before"
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")]

@@ -1,7 +1,6 @@
 """Bank file → SQLite connection, and SQLite's errors → what a person can do about them."""
 
 import contextlib
-import errno
 import os
 import secrets
 import sqlite3
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from slmmux.bank.schema import VERSION, migrate, version_of
 from slmmux.errors import BankError
+from slmmux.whole_files import disk_words
 
 BUSY_S = 30.0  # how long a writer waits for another one
 
@@ -203,10 +203,3 @@ def _set_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.02)
         else:
             return
-
-
-def disk_words(error: OSError) -> str:
-    """What an operating system's error on writing means."""
-    if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        return "the disk is full or a size limit is reached; make room and try again"
-    return error.strerror or str(error)

@@ -14,9 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
-from slmmux.bank.connection import disk_words
 from slmmux.errors import BankError, MissingExtraError
 from slmmux.results import Json
+from slmmux.whole_files import disk_words, scratch_beside
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -94,14 +94,9 @@ def new_file(path: Path) -> Iterator[Path]:
     Raises:
         BankError: it cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.tmp")
-    try:
+    with _told(path), scratch_beside(path) as scratch:
         yield scratch
-        scratch.replace(path)
-    except OSError as error:
-        raise BankError(f"{path}: {disk_words(error)}") from error
-    finally:
-        scratch.unlink(missing_ok=True)
+        scratch.replace(path.resolve())  # a link stays a link
 
 
 def extra(module: str, what: str, name: str) -> Any:
@@ -118,12 +113,24 @@ def extra(module: str, what: str, name: str) -> Any:
 
 
 @contextmanager
+def _told(path: Path | str) -> Iterator[None]:
+    """Errors of writing name the file; a reader that has gone away is none."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise BankError(f"{path}: {disk_words(error)}") from error
+
+
+@contextmanager
 def _destination(path: Path) -> Iterator[IO[bytes]]:
     if str(path) == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with _told("standard output"):
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
     elif path.exists() and not path.is_file() and not path.is_dir():  # a pipe or a device
-        with path.open("wb") as file:
+        with _told(path), path.open("wb") as file:
             yield file
     else:
         with new_file(path) as scratch, scratch.open("wb") as file:

@@ -72,8 +72,9 @@ def report(
     need_report()
     from slmmux.evaluate import Plan, default_k
     from slmmux.report.write import STEPS, write_report
+    from slmmux.whole_files import see_that_it_can_be_written
 
-    _see_that_it_can_be_written(out)
+    see_that_it_can_be_written(out)
     table = read_table(bank, task, models, run_seed, kind)
     split = read_split(table, validation_bank, holdout, split_seed, run_seed=run_seed, kind=kind)
     plan = Plan(k=default_k(split.test) if k is None else k, seed=seed, allow_missing=allow_missing)
@@ -82,18 +83,6 @@ def report(
     console().print(f"{out}  {written.size_bytes / 1e6:.1f} MB", soft_wrap=True)
     if files is not None:
         _write_files(written.page, files)
-
-
-def _see_that_it_can_be_written(out: Path) -> None:
-    """Fail before the work, not after it.
-
-    Raises:
-        OSError: the folder is not there, or the name is a folder's.
-    """
-    with out.open("ab"):
-        pass
-    if not out.stat().st_size:
-        out.unlink()
 
 
 def _write_files(page: "Page", folder: Path) -> None:

@@ -86,13 +86,14 @@ def write_profile(
     """Choose, and write the profile when one is wanted."""
     from slmmux.profile_choice import choose, profile_of
     from slmmux.profile_text import to_toml
+    from slmmux.whole_files import write_whole
 
     if wanted.path is None:
         return None
     with working("comparing rules"):
         choice = choose(table, outcome, wanted.size)
     profile = profile_of(choice, table, outcome, _origin(bank, table, wanted.created))
-    _replace(wanted.path, to_toml(profile))
+    write_whole(wanted.path, to_toml(profile).encode())
     return Written(path=wanted.path, choice=choice, profile=profile)
 
 
@@ -136,20 +137,6 @@ def _origin(bank: Path, table: "Table", created: str | None) -> "Origin":
     with Bank.open(bank) as opened:
         models = pool_models(opened.models(tasks), table.models)
     return Origin(bank=bank.name, models=[model.model for model in models], created=created)
-
-
-def _replace(path: Path, text: str) -> None:
-    """The file with this text, at once or not at all."""
-    if path.exists() and not path.is_file():  # a pipe or device
-        path.write_text(text, encoding="utf-8")
-        return
-    place = path.resolve()  # a link stays a link
-    scratch = place.with_name(f".{place.name}.tmp")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(place)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def show_choice(out: "Console", written: Written) -> None:

@@ -12,6 +12,7 @@ import vl_convert
 from slmmux.report import theme
 from slmmux.report.chart import ROWS, Chart
 from slmmux.report.page import VEGA_LITE
+from slmmux.whole_files import write_whole
 
 _WIDTH = 640
 _SCALE = 2
@@ -34,7 +35,7 @@ def write_files(
             continue
         for ending, content in _contents(chart).items():
             path = folder / f"{chart.name}.{ending}"
-            path.write_bytes(content)
+            write_whole(path, content)
             written.append(path)
         report(chart.name)
     return written

@@ -13,6 +13,7 @@ from slmmux.report.page import Page, render
 from slmmux.report.questions import TEXT_MEGABYTES, browser
 from slmmux.report.recorded import recorded
 from slmmux.report.subsets import find
+from slmmux.whole_files import write_whole
 
 STEPS = 3
 
@@ -55,6 +56,7 @@ def write_report(
 
     Raises:
         UsageError: the samples do not suffice for the plan.
+        OSError: the file cannot be written; what stood there before still does.
     """
     tell("evaluating", 1)
     accuracy = None if split.hindsight else measured_accuracy(split.validation, split.source)
@@ -70,5 +72,5 @@ def write_report(
     tell("drawing", 1)
     page = build(measured, split, found, questions)
     content = render(page).encode()
-    out.write_bytes(content)
+    write_whole(out, content)
     return Written(path=out, size_bytes=len(content), page=page, measured=measured)
