@@ -200,6 +200,13 @@ async def test_when_the_other_has_no_answer_the_best_guess_is_held_back() -> Non
     assert result.draws == 4
 
 
+async def test_where_nobody_has_an_answer_the_reason_says_just_that() -> None:
+    mux = Mux(scripted_pool({"a": ["Hm."]}), abstain_below=0.6)
+    result = await mux.ask(ASKED, kind="number")
+    assert (result.answer, result.abstained) == (None, True)
+    assert result.selection.reason == "no sample of any model has a readable answer"
+
+
 def test_what_makes_no_threshold_is_refused() -> None:
     pool = scripted_pool({"a": says(1)})
     for wrong in (0.0, 1.5, float("nan")):

@@ -25,7 +25,7 @@ async def escalated(result: Result, escalate: Escalate | None) -> Result:
     certain = result.selection.probability or result.selection.confidence
     short = f"{_what(result)} of {shown(certain)} is too low"
     if escalate is None:
-        return _held_back(result, short)
+        return result if result.selection.key is None else _held_back(result, short)
     try:
         other = await escalate(result.question)
     except QuorumError as problem:

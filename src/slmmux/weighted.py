@@ -116,9 +116,8 @@ def shortest_certificate(
         likely: chance that each model's next draw votes for the leader.
     """
     now = standing(streams, weights)
-    leader = now.ranking[0] if now.ranking else None
-    score, met = (now.scores[leader], now.met[leader]) if leader else (0, _NEVER)
-    rival = next(((now.scores[o], now.met[o]) for o in now.ranking[1:]), (0, _NEVER))
+    ranked = [(now.scores[key], now.met[key]) for key in now.ranking[:2]]
+    (score, met), rival = (*ranked, (0, _NEVER), (0, _NEVER))[:2]
     missing = rival[0] + now.open - score  # of twice the weight that is to be drawn
     counts = [0] * len(streams)
     order = sorted(range(len(streams)), key=lambda place: -weights[place] * likely[place])

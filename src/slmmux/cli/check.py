@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slmmux.cli import NO_ANSWER, UPSTREAMS_FAILED
+from slmmux.cli.asking import everyone
 from slmmux.cli.show import ConfigOption, JsonOption, console, print_json, progress, seconds
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _measure(path: "Path | None", timeout_s: float) -> "tuple[EndpointReport, ..
     from slmmux.cli.run_async import run_async
     from slmmux.config import load_config
 
-    models = load_config(path).models
+    models = everyone(load_config(path))
     with progress("checking", len(models)) as step:
         return run_async(
             check_models(
