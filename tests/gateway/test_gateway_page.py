@@ -543,12 +543,14 @@ def test_the_command_prints_the_address_of_a_page_that_works(
         address = next(
             found[0] for line in lines if (found := re.findall(r"http://\S+:\d+/$", line))
         )
-        with open_page(page_server(address)) as page:
-            ask(page, "What is 17 + 25?")
-            page.locator(".ballot.decided").wait_for(timeout=60_000)
-            assert page.locator(".lane").count() == 2
-            assert page.locator(".health .pill.good").count() == 2
-            page.get_by_role("link", name="Charts").click()
-            page.locator(".plot canvas").nth(2).wait_for()
-            assert page.locator(".outcome").inner_text().startswith(("Decided", "No answer"))
-        serving.terminate()
+        try:
+            with open_page(page_server(address)) as page:
+                ask(page, "What is 17 + 25?")
+                page.locator(".ballot.decided").wait_for(timeout=60_000)
+                assert page.locator(".lane").count() == 2
+                assert page.locator(".outcome").inner_text().startswith(("Decided", "No answer"))
+                assert page.locator(".health .pill.good").count() == 2
+                page.get_by_role("link", name="Charts").click()
+                page.locator(".plot canvas").nth(2).wait_for()
+        finally:
+            serving.terminate()
