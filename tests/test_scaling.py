@@ -148,12 +148,24 @@ def test_k_goes_up_to_the_smallest_count_unless_missing_samples_vote_for_nothing
     assert with_samples(split(table), None) == (split(table), 1)
     with pytest.raises(UsageError, match=r"weak: 8 of 12 questions lack some\n.*--k-max 1"):
         with_samples(split(table), 3)
-    filled, k_max = with_samples(split(table), 3, allow_missing=True)
-    assert k_max == 3
-    assert filled.hindsight
-    assert smallest_count(filled.test) == 3
-    found = scaling(filled, [[1]], Plan(k_max=3, replays=0))
-    assert found.points[2].mux.accuracy < found.points[0].mux.accuracy + 0.5
+    assert with_samples(split(table), 3, allow_missing=True) == (split(table), 3)
+
+
+def test_missing_samples_change_nothing_at_smaller_k(tmp_path: Path) -> None:
+    said = SAID | {"weak": [["1"], ["2", "3", "1", "4"], ["2", "1"]]}
+    ragged = split(written(tmp_path, said))
+    plan = Plan(k_max=1, pooled=True, allow_missing=True)
+    far, near = (
+        scaling(ragged, [[1], [0, 1]], replace(plan, k_max=k_max)).points for k_max in (20, 1)
+    )
+    assert near[0].mux.accuracy == pytest.approx((1 + 1 / 4 + 1 / 2) / 3)
+    assert far[0].draws == near[0].draws
+    for there, here in ((far[0], near[0]), (far[20], near[1])):
+        assert there.mux == here.mux
+        assert there.pooled == here.pooled
+    assert far[19].mux.accuracy == pytest.approx(far[3].mux.accuracy)
+    with pytest.raises(UsageError, match="some have 1"):
+        scaling(ragged, [[1]], Plan(k_max=2))
 
 
 def test_the_order_of_the_questions_does_not_matter(table: Table) -> None:

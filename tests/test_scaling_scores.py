@@ -155,6 +155,36 @@ def test_self_consistency_is_right_as_often_as_in_all_ordered_draws_of_the_votin
     assert found[0] == pytest.approx(expected.single(0)[0])
 
 
+@settings(max_examples=40, deadline=None)
+@given(ragged, rights)
+def test_missing_samples_fill_up_to_each_k_and_no_further(
+    streams: Streams, right: list[bool]
+) -> None:
+    k_max = 4 if len(streams) == 2 else 3
+    streams[0] = streams[0][:1]
+    accuracies = dict.fromkeys("abc", 0.5)
+    expected = Expected.of(table_of([streams], [right]), k_max, allow_missing=True)
+    members = range(len(streams))
+    pooled = expected.pooled(members)
+    drawn = expected.pooled(members, reach=0)
+    for k in range(1, k_max + 1):
+        filled = [stream + [NO_VOTE] * (k - len(stream)) for stream in streams]
+        known = Expected.of(table_of([filled], [right]), k)
+        mux = known.modes.mux_at(known.order(members, accuracies), k)
+        assert expected.modes.mux(members)[0, k - 1] == pytest.approx(mux[0], abs=1e-12)
+        truth = known.pooled(members).scores[0, k - 1]
+        assert pooled.scores[0, k - 1] == pytest.approx(truth, abs=1e-12)
+        assert drawn.scores[0, k - 1] == pytest.approx(truth, abs=0.02)
+
+
+def test_a_model_without_samples_is_never_right_and_never_in_the_way() -> None:
+    table = table_of([[[], [0, 1]]], [[True, False]])
+    found = Expected.of(table, 3, allow_missing=True)
+    assert found.modes.self_consistency(0).tolist() == [[0, 0, 0]]
+    assert found.modes.mux([0, 1]).tolist() == [[0.5, 0.5, 0.5]]
+    assert found.pooled([0, 1]).scores.tolist() == [[0.5, 0.5, 0.5]]
+
+
 def test_a_model_alone_is_pooled_and_muxed_as_its_own_self_consistency() -> None:
     table = table_of([[[0, 0, 1, 2, NO_VOTE]], [[1, 1, 0, 2, 2]]], [[True, False, False]] * 2)
     expected = Expected.of(table, 5)

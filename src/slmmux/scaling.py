@@ -39,6 +39,8 @@ class Plan:
         worth: accuracy that a draw must bring to be worth making.
         seed: of draws and replays.
         schedule: of exact stopping.
+        allow_missing: where a model has fewer than k samples on a question, all of them are in
+            every draw, and the missing ones vote for nothing.
     """
 
     k_max: int
@@ -48,6 +50,7 @@ class Plan:
     worth: float = 0.001
     seed: int = 0
     schedule: Schedule = MuxConfig().schedule
+    allow_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +180,14 @@ class _Bench:
         self._plan = plan
         self._step = step
         self._accuracies = measured_accuracy(split.validation).by_model
-        self._test = Expected.of(split.test, plan.k_max)
-        self._validation = (
-            self._test if split.hindsight else Expected.of(split.validation, plan.k_max)
-        )
+        self._test = self._expected(split.test)
+        self._validation = self._test if split.hindsight else self._expected(split.validation)
         self._orders: Classes | None = None
         if plan.replays:
             self._orders = shuffled(split.test, plan.k_max, rows=plan.replays, seed=plan.seed)
+
+    def _expected(self, table: Table) -> Expected:
+        return Expected.of(table, self._plan.k_max, allow_missing=self._plan.allow_missing)
 
     def curve(self, members: Sequence[int]) -> list[Point]:
         """The points of one subset, by k."""

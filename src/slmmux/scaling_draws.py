@@ -15,7 +15,7 @@ import numpy as np
 from slmmux.methods import budget_of
 from slmmux.methods.replays import exact_draws
 from slmmux.stopping import Schedule
-from slmmux.table import MISSING, Classes, Table
+from slmmux.table import MISSING, NO_VOTE, Classes, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def shuffled(table: Table, k_max: int, *, rows: int, seed: int) -> Classes:
     Questions take turns in a random order, so that each has as many rows as any other, or one more.
 
     Args:
-        table: with k_max or more samples of every model on every question.
+        table: the samples; where a model has fewer than k_max, no votes stand behind those it has.
         k_max: samples of each model.
         rows: how many.
         seed: of the orders.
@@ -48,10 +48,12 @@ def shuffled(table: Table, k_max: int, *, rows: int, seed: int) -> Classes:
     questions = len(table.questions)
     turns = [rng.permutation(questions) for _ in range(-(-rows // questions))]
     classes = table.samples.classes[np.concatenate(turns)[:rows]]
+    lacking = max(0, k_max - classes.shape[2])
+    classes = np.pad(classes, [(0, 0), (0, 0), (0, lacking)], constant_values=MISSING)
     chances = rng.random(classes.shape)
     chances[classes == MISSING] = 2.0  # behind everything that was drawn
     order = np.argsort(chances, axis=2)[:, :, :k_max]
-    return np.take_along_axis(classes, order, axis=2)
+    return np.maximum(np.take_along_axis(classes, order, axis=2), NO_VOTE)
 
 
 def expected_draws(

@@ -19,8 +19,10 @@ right classes and W_b that of y^b over the wrong ones (usually one class is righ
     P(the mode is right with v votes) · C(N, k) = [z^k]  Σ_{a ≥ 1, b} a / (a + b) R_a W_b (1 + z)^u
 
 A class with fewer than v recorded members can neither exceed nor reach v, so its factor is
-(1 + z)^c and joins the last one. Only sums of products of positive numbers occur, so floats lose
-a few last digits and nothing else. Questions and models with equal counts are computed once.
+(1 + z)^c and joins the last one. With k > N samples asked for, the N are in
+every draw and k - N votes are missing from it (rule 1): what is so for k = N is so for every larger
+k. Only sums of products of positive numbers occur, so floats lose a few last digits and nothing
+else. Questions and models with equal counts are computed once.
 """
 
 from collections.abc import Sequence
@@ -151,10 +153,17 @@ def modes_of_table(table: Table, k_max: int) -> Modes:
     return modes(recorded_counts(table.samples, table.right), k_max)
 
 
-def modes(counts: ClassCounts, k_max: int) -> Modes:
-    """As `modes_of_table`, from counts."""
+def modes(counts: ClassCounts, k_max: int, *, allow_missing: bool = False) -> Modes:
+    """As `modes_of_table`, from counts.
+
+    Args:
+        counts: of every question.
+        k_max: the most samples from each model.
+        allow_missing: where a model has fewer, all it has are in every draw, and the others of the
+            k vote for nothing.
+    """
     least = int(counts.total.min(initial=1 << 30))
-    if least < k_max:
+    if least < k_max and not allow_missing:
         raise UsageError(f"k = {k_max} takes as many samples of every model; some have {least}")
     right = counts.right[:, None, :]
     rows = counts.total.size
@@ -207,8 +216,11 @@ def _tabulated(total: Counts, right: Counts, wrong: Counts, k_max: int) -> tuple
             shares = a / (a + np.arange(tied_wrong.shape[1]))
             split = np.einsum("b,rbz->rz", shares, tied_wrong)
             won[:, :, v] += _times(_times(tied_right[:, a], split), choose[rest])[:, 1:]
-    ways = choose[total, 1:, None]
-    return at_most / ways, won / ways
+    ways = np.maximum(choose[total, 1:, None], 1)
+    at_most, won = at_most / ways, won / ways
+    at_most[total == 0] = 1
+    drawn = np.maximum(np.minimum(np.arange(1, k_max + 1), total[:, None]), 1)[:, :, None] - 1
+    return np.take_along_axis(at_most, drawn, axis=1), np.take_along_axis(won, drawn, axis=1)
 
 
 def _tied(live: Counts, v: int, k_max: int, choose: Amounts) -> Amounts:

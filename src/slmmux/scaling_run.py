@@ -1,7 +1,7 @@
 """A scaling from end to end: samples checked, subsets searched, points computed, and compared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from slmmux.errors import UsageError
 from slmmux.evaluate import default_k, measured_accuracy
@@ -10,7 +10,7 @@ from slmmux.scaling import Plan, Step, scaling, smallest_count
 from slmmux.scaling_outcome import ScalingOutcome
 from slmmux.search import search
 from slmmux.search_sets import correctness, search_sets
-from slmmux.subsamples import filled, shortage, usual_count
+from slmmux.subsamples import shortage, usual_count
 from slmmux.table import Table, guess_notes
 from slmmux.theory import theory
 
@@ -36,12 +36,12 @@ class Subsets:
 def with_samples(
     split: Split, k_max: int | None, *, allow_missing: bool = False
 ) -> tuple[Split, int]:
-    """The split with k_max or more samples of every model on every question, and k_max.
+    """The split, seen to have k_max samples of every model on every question; and k_max.
 
     Args:
         split: of the questions.
         k_max: None is what every model has on every question, and no more than 10.
-        allow_missing: missing samples vote for nothing.
+        allow_missing: it may have fewer (`scaling.Plan.allow_missing`).
 
     Raises:
         UsageError: samples are missing.
@@ -51,13 +51,9 @@ def with_samples(
     if k_max is None:
         usual = min(usual_count(table.samples.classes) for table in tables)
         k_max = min(max(1, usual if allow_missing else least), MOST_SAMPLES)
-    if least >= k_max:
-        return split, k_max
-    if not allow_missing:
+    if least < k_max and not allow_missing:
         raise UsageError(_refusal(tables, k_max, least))
-    test = _filled(split.test, k_max)
-    validation = test if split.hindsight else _filled(split.validation, k_max)
-    return replace(split, test=test, validation=validation), k_max
+    return split, k_max
 
 
 def best_subsets(validation: Table, sizes: Sequence[int] | None = None) -> Subsets:
@@ -111,12 +107,8 @@ def run_scaling(
         plan=plan,
         scaling=found,
         theory=theory(split.test, found.points) if with_theory else None,
-        notes=(*_notes(split), *subsets.notes),
+        notes=(*_notes(split), *_missing(split, plan), *subsets.notes),
     )
-
-
-def _filled(table: Table, k: int) -> Table:
-    return replace(table, samples=filled(table.samples, k))
 
 
 def _refusal(tables: Sequence[Table], k_max: int, least: int) -> str:
@@ -132,6 +124,19 @@ def _refusal(tables: Sequence[Table], k_max: int, least: int) -> str:
         f"samples are missing for k = {k_max}:{lacking}\n`slmmux collect` draws what is missing; "
         f"else {smaller}other --models, or let them vote for nothing with --allow-missing"
     )
+
+
+def _missing(split: Split, plan: Plan) -> list[str]:
+    test = split.test
+    found = shortage(test.samples.classes, test.models, plan.k_max, first=False)
+    if not (plan.allow_missing and found.samples):
+        return []
+    note = (
+        f"{found.samples} of {found.wanted} samples are missing for k = {plan.k_max}: where a "
+        "model has fewer than k, all it has are drawn and the others vote for nothing "
+        "(--allow-missing)"
+    )
+    return [note]
 
 
 def _notes(split: Split) -> list[str]:

@@ -49,7 +49,8 @@ def sampled_pooled_scores(
     """Pooled vote of some models, for k = 1..k_max.
 
     Args:
-        counts: of the questions, k_max or more samples of every model.
+        counts: of the questions; with fewer than k samples of a model, those that are missing vote
+            for nothing.
         models: names of all models: a model's draws depend on its name, not on the others.
         members: positions of the models that take part, pool order.
         k_max: the most samples from each model.
@@ -86,16 +87,17 @@ def _orders(
 ) -> Positions:
     """[questions × draws × k_max] classes in random order; the last class is no vote.
 
+    Samples that are missing come last.
     Questions with equally many samples are drawn together, in order of that number.
     """
     classes = votes.shape[1]
-    found = np.empty((len(votes), draws, k_max), np.intp)
+    found = np.full((len(votes), draws, k_max), classes, np.intp)
     for size in np.unique(total).tolist():
         rows = np.flatnonzero(total == size)
         known = np.concatenate([votes[rows], size - votes[rows].sum(axis=1, keepdims=True)], axis=1)
         samples = np.repeat(np.tile(np.arange(classes + 1), len(rows)), known.ravel())
         repeated = np.repeat(samples.reshape(len(rows), 1, size), draws, axis=1)
-        found[rows] = generator.permuted(repeated, axis=2)[:, :, :k_max]
+        found[rows, :, : min(size, k_max)] = generator.permuted(repeated, axis=2)[:, :, :k_max]
     return found
 
 

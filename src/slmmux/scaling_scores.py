@@ -1,13 +1,15 @@
 """Expected scores: how often a rule is right on every question when k recorded samples are drawn.
 
-Of N ≥ k recorded samples of each model, all ordered ways to draw k are equally likely. `mux`,
+Of N ≥ k recorded samples of each model, all ordered ways to draw k are equally likely. Where a
+model has N < k, and that is allowed, its N samples are in every draw and k - N votes are missing;
+smaller k know nothing of it. `mux`,
 `self_consistency` and `single` are exact (`scaling_modes`). `pooled_vote` is exact on questions
 whose sum is within reach (`scaling_pooled`), and a mean over seeded draws, with its error, on the
 others (`scaling_sampled`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,16 +57,21 @@ class Expected:
     modes: Modes
 
     @classmethod
-    def of(cls, table: Table, k_max: int) -> "Expected":
+    def of(cls, table: Table, k_max: int, *, allow_missing: bool = False) -> "Expected":
         """For a table with k_max or more samples of every model on every question.
 
+        Args:
+            table: the samples.
+            k_max: the most from each model.
+            allow_missing: it may have fewer; what is missing votes for nothing.
+
         Raises:
-            UsageError: it has fewer.
+            UsageError: it has fewer, and that is not allowed.
         """
         if k_max < 1:
             raise UsageError(f"k is {k_max}; it counts samples from each model: make it 1 or more")
         counts = recorded_counts(table.samples, table.right)
-        return cls(table.models, counts, modes(counts, k_max))
+        return cls(table.models, counts, modes(counts, k_max, allow_missing=allow_missing))
 
     def order(self, members: Sequence[int], accuracies: Mapping[str, float | None]) -> list[int]:
         """The members by priority (rule 4).
@@ -77,7 +84,7 @@ class Expected:
         return [place[name] for name in priority(list(place), accuracies)]
 
     def single(self, model: int) -> Scores:
-        """[questions] P(one sample is right)."""
+        """[questions] P(one recorded sample is right); 0 where there is none."""
         right = (self.counts.votes[:, model] * self.counts.right).sum(axis=1)
         return np.asarray(right / np.maximum(self.counts.total[:, model], 1))
 
@@ -109,8 +116,7 @@ class Expected:
         for row in range(questions):
             case = _ballot(self.counts, row, members)
             if case not in known:
-                within = _within_reach(case, k_max, reach)
-                known[case] = pooled_scores(case, within) if within else np.zeros(0)
+                known[case] = _exactly(case, k_max, reach)
             within = len(known[case])
             found.scores[row, :within] = known[case]
             found.exact[row, within:] = False
@@ -133,7 +139,7 @@ class Expected:
         )
         # With k all there is, nothing but ties is left to chance, and those are counted exactly.
         total = self.counts.total[rows][:, list(members)]
-        everything = (total[:, :, None] == np.arange(1, self.modes.k_max + 1)).all(axis=1)
+        everything = (total[:, :, None] <= np.arange(1, self.modes.k_max + 1)).all(axis=1)
         drawn = ~found.exact[rows]
         found.exact[rows] |= everything
         found.scores[rows] = np.where(drawn, sampled.scores, found.scores[rows])
@@ -148,6 +154,7 @@ def expected_scores(
     accuracies: Mapping[str, float | None],
     models: Sequence[int] | None = None,
     seed: int = 0,
+    allow_missing: bool = False,
 ) -> Scores:
     """[questions] chance that a rule is right when k samples of each model are drawn.
 
@@ -158,6 +165,7 @@ def expected_scores(
         accuracies: validation accuracy by model name; settles ties of `mux`.
         models: positions of those that take part; None is all.
         seed: of draws, where pooled vote is out of reach of an exact sum.
+        allow_missing: the table may have fewer; what is missing votes for nothing.
 
     Raises:
         UsageError: no such rule, several models for one that takes one, or too few samples.
@@ -167,7 +175,7 @@ def expected_scores(
         raise UsageError(f"no rule {rule}; there are {', '.join(RULES)}")
     if rule in {"single", "self_consistency"} and len(members) != 1:
         raise UsageError(f"{rule} takes one model, and {len(members)} take part")
-    expected = Expected.of(table.of(members), k)
+    expected = Expected.of(table.of(members), k, allow_missing=allow_missing)
     everyone = range(len(members))
     if rule == "single":
         return expected.single(0)
@@ -183,6 +191,19 @@ def _ballot(counts: ClassCounts, row: int, members: Sequence[int]) -> Ballot:
     voted: Positions = np.flatnonzero(votes.any(axis=0))
     classes = [tuple(column) for column in votes[:, voted].T.tolist()]
     return ballot(counts.total[row, members].tolist(), classes, counts.right[row, voted].tolist())
+
+
+def _exactly(case: Ballot, k_max: int, reach: int) -> Amounts:
+    """[as many k as are within reach] the exact scores."""
+    within = _within_reach(case, k_max, reach)
+    least = min(case.totals)
+    whole = min(within, least)
+    found = [pooled_scores(case, whole)] if whole else []
+    for k in range(whole + 1, within + 1):
+        # Missing samples fill up to this k and no further, and all that there are take part.
+        filled = replace(case, totals=tuple(max(total, k) for total in case.totals))
+        found.append(pooled_scores(filled, k)[k - 1 :])
+    return np.concatenate(found) if found else np.zeros(0)
 
 
 def _within_reach(case: Ballot, k_max: int, reach: int) -> int:

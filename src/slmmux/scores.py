@@ -135,6 +135,7 @@ class Bench:
         self._seed = seed
         self._schedule = schedule
         self._recorded = filled(table.samples, k)
+        self._everything = filled(table.samples, 1)  # means over it know nothing of k
         self._greedy = _with_any(table.greedy)
 
     def scores(self, methods: Mapping[str, Method]) -> dict[str, tuple[Score, ...]]:
@@ -166,7 +167,7 @@ class Bench:
         budget = self._budget(run)
         samples = {
             "budget": _samples(run),
-            "recorded": _samples(self._recorded),
+            "recorded": _samples(self._everything),
             "greedy": _samples(self._greedy),
         }
         return {
@@ -197,7 +198,7 @@ class Bench:
             self._table.models,
             runs.classes,
             self._accuracies,
-            recorded=self._recorded.classes,
+            recorded=self._everything.classes,
             greedy=self._greedy.classes,
         )
 

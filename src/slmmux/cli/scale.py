@@ -102,6 +102,7 @@ def scale(
         replay_to=replay_to,
         worth=worth / 100,
         seed=seed,
+        allow_missing=allow_missing,
     )
     with working("searching for subsets"):
         subsets = best_subsets(split.validation, wanted)

@@ -47,7 +47,9 @@ def curves(measured: Measured, split: Split, found: Found | None) -> tuple[Chart
             "draw against. `slmmux collect -k 5` draws more."
         )
         return tuple(without(*name, why) for name in names)
-    plan, models = Plan(k_max=most, pooled=False, replays=0), len(split.test.models)
+    short = measured.plan.allow_missing
+    plan = Plan(k_max=most, pooled=False, replays=0, allow_missing=short)
+    models = len(split.test.models)
     everyone = scaling(split, [range(models), *([m] for m in range(models))], plan)
     drawn = [_samples(measured, everyone.points, models)]
     if found is not None:
