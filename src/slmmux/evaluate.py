@@ -30,6 +30,7 @@ from slmmux.scores import Bench, Report, Score
 from slmmux.stopping import Schedule
 from slmmux.subsamples import Shortage, has_more_than, shortage, usual_count
 from slmmux.table import MISSING, Positions, Table, guess_notes, lookup
+from slmmux.waves import MOST_SAMPLES
 
 TRIALS = 100
 _DEFAULT_K = 3
@@ -209,8 +210,10 @@ def _total(correct: Positions, counts: Positions) -> Fraction:
 def _check(table: Table, plan: Plan) -> None:
     if not table.questions:
         raise UsageError("there are no questions to evaluate")
-    if plan.k < 1:
-        raise UsageError(f"k is {plan.k}; it counts samples from each model, so make it 1 or more")
+    if not 1 <= plan.k <= MOST_SAMPLES:
+        raise UsageError(
+            f"k is {plan.k}; it counts samples from each model, so make it 1 to {MOST_SAMPLES}"
+        )
     if plan.trials is not None and plan.trials < 1:
         raise UsageError(f"trials is {plan.trials}; make it 1 or more")
     if plan.seed < 0:

@@ -13,6 +13,7 @@ from slmmux.search_sets import correctness, search_sets
 from slmmux.subsamples import shortage, usual_count
 from slmmux.table import Table, guess_notes
 from slmmux.theory import theory
+from slmmux.waves import MOST_SAMPLES as LARGEST_K
 
 MOST_MODELS = 5  # of a size, unless sizes are named
 MOST_SAMPLES = 10  # k, unless a largest k is named
@@ -44,8 +45,10 @@ def with_samples(
         allow_missing: it may have fewer (`scaling.Plan.allow_missing`).
 
     Raises:
-        UsageError: samples are missing.
+        UsageError: samples are missing, or k_max is none that can be.
     """
+    if k_max is not None and not 1 <= k_max <= LARGEST_K:
+        raise UsageError(f"k max is {k_max}; make it 1 to {LARGEST_K:,}")
     tables = [split.test] if split.hindsight else [split.test, split.validation]
     least = min(smallest_count(table) for table in tables)
     if k_max is None:

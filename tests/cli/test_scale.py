@@ -88,6 +88,7 @@ def test_the_json_has_a_point_for_every_size_and_k(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("--k-max", 9), "take --k-max 3"),
+        (("--k-max", 1_000_000, "--allow-missing"), "1000000 is not in the range 1<=x<=1000"),
         (("--sizes", "0"), "--sizes 0: numbers of models from 1 up"),
         (("--holdout", "1"), "make it above 0 and below 1"),
         (("--holdout", "0.5", "--validation-bank", "bank.db"), "choose one of them"),

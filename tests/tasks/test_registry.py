@@ -74,6 +74,8 @@ def test_what_stands_after_a_colon_is_the_tasks_argument() -> None:
     assert find_task("reasoning_gym:chain_sum").name == "reasoning_gym:chain_sum"
     assert is_task("reasoning_gym:chain_sum")
     assert not is_task("reasoning_gym_easy")
+    assert not is_task("gpqa:diamond")  # GPQA takes no argument: a bank's own name
+    assert not is_task("file")  # and a file's task needs one
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def scale(
             help="The most samples from each model; else what every model has on every question, "
             "and no more than 10.",
             min=1,
+            max=1_000,
             show_default=False,
         ),
     ] = None,

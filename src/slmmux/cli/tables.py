@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slmmux.cli.show import working
+from slmmux.cli.show import console, working
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from slmmux.types import Kind
 
 _LARGEST = 1_000  # models in a subset that can be asked for
+_FEW = 30  # questions that a test should have
 
 Names = list[str] | None  # repeated, or with commas
 
@@ -61,10 +62,8 @@ HoldoutOption = Annotated[
     float,
     typer.Option(
         "--holdout",
-        help="Share of the questions kept for testing; choices are made on the others. 0: choices "
-        "are made on the questions they are reported on, best in hindsight.",
-        min=0,
-        max=1,
+        help="Share of the questions kept for testing, from 0 to below 1; choices are made on the "
+        "others. 0: choices are made on the questions they are reported on, best in hindsight.",
         metavar="SHARE",
     ),
 ]
@@ -146,9 +145,21 @@ def read_split(
     from slmmux.holdout import split
 
     if validation is None:
-        return split(table, share=holdout, seed=split_seed)
+        parts = split(table, share=holdout, seed=split_seed)
+        if holdout and len(parts.test.questions) < _FEW:
+            _warn_of_few(parts, holdout)
+        return parts
     measured = read_validation(validation, table, run_seed, kind)
     return split(table, validation=measured, name=validation.name, share=holdout)
+
+
+def _warn_of_few(parts: "Split", holdout: float) -> None:
+    tested, kept = len(parts.test.questions), len(parts.validation.questions)
+    console(stderr=True).print(
+        f"warning: --holdout {holdout:g} keeps {tested} question{'s' * (tested != 1)} for testing "
+        f"and {kept} for choosing; fewer than {_FEW} tell little",
+        soft_wrap=True,
+    )
 
 
 def read_validation(path: Path, table: "Table", run_seed: int | None, kind: str | None) -> "Table":

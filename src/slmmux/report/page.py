@@ -15,6 +15,7 @@ from slmmux.report import theme
 from slmmux.report.chart import Chart
 from slmmux.report.packing import script_json
 from slmmux.report.questions import Browser
+from slmmux.report.targets import MARK
 
 VEGA_LITE = "6.4"  # what altair 6 writes
 _VEGA = "window.vegaEmbed = vegaEmbed;"
@@ -65,6 +66,7 @@ def render(page: Page) -> str:
         "form-action 'none'; script-src " + " ".join(f"'sha256-{_sha256(s)}'" for s in scripts)
     )
     values = {
+        "mark": MARK,
         "policy": policy,
         "title": _text(page.title),
         "css": f":root{{{theme.css(dark=False)}}}"

@@ -13,6 +13,7 @@ from slmmux.report.page import Page, render
 from slmmux.report.questions import TEXT_MEGABYTES, browser
 from slmmux.report.recorded import recorded
 from slmmux.report.subsets import find
+from slmmux.report.targets import check_page
 from slmmux.whole_files import write_whole
 
 STEPS = 3
@@ -44,7 +45,7 @@ def write_report(
     megabytes: float = TEXT_MEGABYTES,
     tell: Callable[[str, int], None] = lambda _, __: None,
 ) -> Written:
-    """Evaluate, draw, and write the page; a file that is there is replaced.
+    """Evaluate, draw, and write the page; an earlier report is replaced, no other file is.
 
     Args:
         bank: that the tables were read from.
@@ -55,7 +56,7 @@ def write_report(
         tell: told what is being done, and by how many of `STEPS` that is further.
 
     Raises:
-        UsageError: the samples do not suffice for the plan.
+        UsageError: the samples do not suffice for the plan, or another file is there.
         OSError: the file cannot be written; what stood there before still does.
     """
     tell("evaluating", 1)
@@ -72,5 +73,6 @@ def write_report(
     tell("drawing", 1)
     page = build(measured, split, found, questions)
     content = render(page).encode()
+    check_page(out)
     write_whole(out, content)
     return Written(path=out, size_bytes=len(content), page=page, measured=measured)

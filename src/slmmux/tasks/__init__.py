@@ -45,8 +45,20 @@ def task_names() -> tuple[str, ...]:
 
 
 def is_task(name: str) -> bool:
-    """Whether `find_task` knows this name; whether it can be loaded is another matter."""
-    return name.partition(":")[0] in _entries()
+    """Whether `find_task` knows this name; whether it can be loaded is another matter.
+
+    A bank's task may have any name: `gpqa:diamond` and `file` are none of ours, since GPQA takes no
+    argument and a file's task needs one.
+    """
+    word, colon, argument = name.partition(":")
+    entry = _entries().get(word)
+    if entry is None:
+        return False
+    try:
+        takes_argument = callable(_load(entry))
+    except UsageError:
+        return True
+    return bool(argument) if takes_argument else not colon
 
 
 def find_task(name: str) -> Task:
