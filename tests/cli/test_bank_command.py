@@ -146,7 +146,7 @@ def test_banks_merge_into_one(folder: Path) -> None:
 
 
 def test_a_sound_bank_is_verified(folder: Path) -> None:
-    assert said(folder, "verify", "bank.db") == "bank.db is sound\n"
+    assert said(folder, "verify", "bank.db").startswith("bank.db is sound\n")
 
 
 def test_a_bank_that_is_not_sound_says_how(folder: Path) -> None:
@@ -157,6 +157,26 @@ def test_a_bank_that_is_not_sound_says_how(folder: Path) -> None:
     assert "bank.db is not sound:\n  sums q1: sample 0 of model 1" in error
     assert said(folder, "reextract", "bank.db") == "2 answers changed\n"
     said(folder, "verify", "bank.db")
+
+
+def test_answers_that_are_not_those_of_their_texts_are_counted(folder: Path) -> None:
+    texts = ROW | {"task": "texts"}
+    del texts["answers"]
+    write(folder, "texts.jsonl", texts | {"samples": ["The answer is 4.", "The answer is 5."]})
+    said(folder, "import", "bank.db", "texts.jsonl")
+    sound = "bank.db is sound\n  2 answers were recorded without a text to compare them with\n"
+    assert said(folder, "verify", "bank.db") == sound
+    with closing(sqlite3.connect(folder / "bank.db")) as connection:
+        connection.execute(
+            "UPDATE samples SET answer = '9', key = '9' WHERE text = 'The answer is 5.'"
+        )
+        connection.commit()
+    out = said(folder, "verify", "bank.db")
+    assert out.startswith(sound + "  1 of 2 texts say another answer than the bank:\n")
+    assert "texts q1: sample 1 of weak (run seed 0) has '9'; its text says '5'\n" in out
+    assert "`slmmux bank reextract bank.db` takes the answers from the texts" in out
+    said(folder, "reextract", "bank.db")
+    assert said(folder, "verify", "bank.db") == sound
 
 
 def test_a_kind_is_changed_for_one_task(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from slmmux.bank.bank import Bank
 from slmmux.bank.files import Report
@@ -14,13 +15,32 @@ from slmmux.types import Kind
 # ruff: noqa: S608 - every statement is made of our own names
 
 _REPORT_EVERY = 200
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The bank's answers beside what is read from their texts now.
+
+    Attributes:
+        texts: that were read.
+        without_text: answers that have none, and cannot be compared.
+        unlike: answers that are not what their texts say: slmmux reads better since, or somebody
+            has changed one of the two.
+        shown: the first of these, one sentence each.
+    """
+
+    texts: int
+    without_text: int
+    unlike: int
+    shown: tuple[str, ...]
 
 
 def verify(bank: Bank, *, report: Report | None = None) -> tuple[str, ...]:
     """What is wrong with a bank, one sentence a problem; nothing when it is sound.
 
     Pages and indexes, references between tables, hashes of questions and models, and the class of
-    every answer.
+    every answer. Whether answers are those of their texts is for `compare`.
 
     Args:
         bank: open.
@@ -41,6 +61,39 @@ def verify(bank: Bank, *, report: Report | None = None) -> tuple[str, ...]:
             *_wrong_hashes(connection),
             *_wrong_keys(connection, report),
         )
+
+
+def compare(bank: Bank, *, report: Report | None = None) -> Comparison:
+    """Read all texts again, and count the answers that are others than these; nothing is changed.
+
+    Args:
+        bank: open, and sound as `verify` says.
+        report: told what share has been read.
+    """
+    with bank.connection() as connection:
+        texts, without_text = connection.execute(
+            "SELECT count(text), ifnull(sum(text IS NULL AND answer IS NOT NULL), 0) FROM samples"
+        ).fetchone()
+        found = list(changes(connection, report=_share(_count(connection, ()), report)))
+        shown = tuple(_unlike(connection, *change) for change in found[:_SHOWN])
+    return Comparison(texts=texts, without_text=without_text, unlike=len(found), shown=shown)
+
+
+def _unlike(connection: sqlite3.Connection, now: str | None, _: str | None, *place: int) -> str:
+    task, question, model, before = connection.execute(
+        "SELECT q.task, q.name, m.name, s.answer FROM samples s "
+        "JOIN questions q ON q.id = s.question JOIN models m ON m.id = s.model "
+        "WHERE s.question = ? AND s.model = ? AND s.run_seed = ? AND s.idx = ?",
+        place,
+    ).fetchone()
+    return (
+        f"{task} {question}: sample {place[3]} of {model} (run seed {place[2]}) has "
+        f"{_quoted(before)}; its text says {_quoted(now)}"
+    )
+
+
+def _quoted(answer: str | None) -> str:
+    return "no answer" if answer is None else repr(answer)
 
 
 def reextract(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from slmmux.bank.checks import Comparison
     from slmmux.bank.imports import Imported
     from slmmux.bank.merge import Absorbed
     from slmmux.bank.summary import Holding, Summary
@@ -126,21 +127,25 @@ def merge(
 
 @app.command()
 def verify(bank: BankPath) -> None:
-    """Check a bank: the file itself, its hashes, and the class of every answer.
+    """Check a bank: the file itself, its hashes, the class of every answer, and every text.
 
-    Exit code 0: sound; 4: not, with every problem named.
+    All texts are read again; answers that differ are counted, and `reextract` brings them up to
+    date. Exit code 0: sound; 4: not, with every problem named.
     """
     from slmmux.bank import Bank
+    from slmmux.bank.checks import compare
     from slmmux.bank.checks import verify as problems_of
     from slmmux.errors import BankError
 
     with Bank.open(bank) as opened, share_done(f"checking {bank.name}") as report:
         problems = problems_of(opened, report=report)
+        if not problems:
+            found = compare(opened, report=lambda share: report(share, f"reading {bank.name}"))
     if problems:
         more = len(problems) - _LISTED
         shown = [*problems[:_LISTED], *([f"… and {more} more"] if more > 0 else [])]
         raise BankError("\n  ".join([f"{bank} is not sound:", *shown]))
-    typer.echo(f"{bank} is sound")
+    _tell_comparison(bank, found)
 
 
 @app.command()
@@ -169,6 +174,22 @@ def reextract(
             raise UsageError(f"--kind needs --task: {bank} has the tasks {', '.join(known)}")
         changed = read_again(opened, task or (), kind=asked, report=report)
     typer.echo(f"{changed:,} answers changed")
+
+
+def _tell_comparison(bank: Path, found: "Comparison") -> None:
+    typer.echo(f"{bank} is sound")
+    if found.without_text:
+        typer.echo(
+            f"  {found.without_text:,} answers were recorded without a text to compare them with"
+        )
+    if found.unlike:
+        typer.echo(f"  {found.unlike:,} of {found.texts:,} texts say another answer than the bank:")
+        for sentence in found.shown:
+            typer.echo(f"    {sentence}")
+        typer.echo(
+            "  This slmmux reads otherwise than the one that recorded them, or somebody changed "
+            f"the bank;\n  `slmmux bank reextract {bank}` takes the answers from the texts"
+        )
 
 
 def _kind_of(word: str | None) -> "Kind | None":
