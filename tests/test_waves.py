@@ -1,6 +1,7 @@
 """Exact stopping through the whole line: the streams are fixed, whatever is drawn, in any order."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slmmux import Model, Mux, Pool, Question, Result, Risk
+from slmmux import Model, Mux, Pool, Question, Result, Risk, connect
 from slmmux.engines.base import Completion, Request
 from slmmux.errors import ModelNotFoundError, QuorumError
-from slmmux.sampling import stream_seed
+from slmmux.fault_endpoint import FaultEndpoint
+from slmmux.sampling import SamplingLimits, stream_seed
 from slmmux.stopping import Schedule
 from slmmux.types import Sample, Usage
 from slmmux.waves import Stopping
@@ -170,6 +172,21 @@ async def test_the_default_schedule_reports_its_draws_and_waves() -> None:
     assert engine.drawn == [("m0", 0), ("m0", 1), ("m0", 2)]
     one_by_one, _ = await ask(UNANIMOUS, "exact", schedule="draws")
     assert (one_by_one.draws, one_by_one.waves) == (3, 3)
+
+
+@pytest.mark.parametrize("schedule", ["draws", "balanced", "waves"])
+async def test_servers_that_hang_are_waited_for_twice_at_most(schedule: Schedule) -> None:
+    async with FaultEndpoint(delay_s=60) as hangs, FaultEndpoint() as answers:
+        urls = {"h1": hangs.base_url, "h2": hangs.base_url, "up": answers.base_url}
+        models = [Model(name=name, model=name, base_url=url) for name, url in urls.items()]
+        limits = SamplingLimits(request_timeout_s=1.1, max_attempts=1)
+        async with connect(models, request_timeout_s=limits.request_timeout_s) as pool:
+            mux = Mux(pool, k=3, schedule=schedule, limits=limits)
+            began = time.monotonic()
+            result = await mux.ask(QUESTION)
+            assert time.monotonic() - began < 4.2
+    assert (result.selection.answer, result.exact) == ("42", True)
+    assert set(result.degraded) == {"h1", "h2"}
 
 
 async def test_a_cancelled_draw_counts_as_drawn() -> None:

@@ -106,7 +106,8 @@ async def check_model(model: Model, engine: Engine, probe: "Probe") -> EndpointR
             return replace(report, error=first.note)
         report = await _measure(report, model, engine, probe)
     except SlmmuxError as error:
-        report = replace(report, error=str(error))
+        said = str(error).replace("raise request_timeout", "raise --timeout")  # a check's own limit
+        report = replace(report, error=said)
         return replace(report, suggestions=await _remedies(model, error, probe))
     return replace(report, suggestions=tuple(_suggestions(report, model)))
 

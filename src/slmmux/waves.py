@@ -46,6 +46,7 @@ OnSample: TypeAlias = Callable[[Sample], None]
 Said: TypeAlias = tuple[str | None, str | None, tuple[ToolCall, ...]]
 
 MOST_SAMPLES = 1000  # of a model on a question; more is a slip of the finger
+_SLOW_S = 1.0  # for a call that fails: a refused connection takes less, a timeout more
 _OUTER_TAGS = re.compile(r"^\s*<[^<>]*>|<[^<>]*>\s*$")
 
 
@@ -169,9 +170,22 @@ class Drawing:
             return tuple(plan.k - issued for issued in self._issued)
         streams = self._streams()
         wave = next_wave(streams, plan.schedule, plan.quorum, self._weights)
-        if any(wave) or self._threshold is None:
-            return wave
-        return self._threshold.next_wave(streams, plan.schedule)
+        if not any(wave) and self._threshold is not None:
+            wave = self._threshold.next_wave(streams, plan.schedule)
+        if any(wave) and self._hangs():
+            return tuple(map(max, wave, self._rest()))
+        return wave
+
+    def _hangs(self) -> bool:
+        """Whether a model has given nothing but failures that took their time.
+
+        Then all that can still matter goes out at once: what hangs is waited for once more, not
+        wave after wave. Outcomes are fixed by their index, so more of them change no answer.
+        """
+        return any(
+            bool(row) and all(_failed_slowly(sample) for sample in row.values())
+            for row in self._samples
+        )
 
     def _enough(self) -> bool:
         """Whether the stopping rule is satisfied by what has arrived."""
@@ -301,6 +315,11 @@ class Drawing:
             return sample
         late = f"still being read at the question's deadline of {self._plan.deadline_s:g} s"
         return replace(sample, error=f"its reply came, and was {late}")
+
+
+def _failed_slowly(sample: Sample) -> bool:
+    failed = sample.error is not None and sample.finish_reason is None
+    return failed and (sample.latency_s or 0.0) > _SLOW_S
 
 
 def without_reasoning(sample: Sample) -> Sample:

@@ -99,6 +99,12 @@ def test_a_truth_value_is_no_token_count_and_no_index() -> None:
     assert (first.usage, second.usage) == (Usage(4, 2, True), Usage(0, 2, True))
 
 
+def test_content_that_is_a_list_of_something_else_is_not_called_null() -> None:
+    (completion,) = read({"choices": [{"message": {"content": ["x", 1]}}]})
+    assert completion.text is None
+    assert "no text (content is a list without text parts)" in (completion.note or "")
+
+
 def test_an_error_beside_choices_is_not_one() -> None:
     (completion,) = read({"error": {"code": 429}, "choices": [{"text": "42"}]})
     assert completion.text == "42"

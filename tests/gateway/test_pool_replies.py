@@ -127,11 +127,13 @@ async def test_what_a_request_says_of_sampling_goes_to_every_model(serve: Any) -
     assert a.requests[1]["seed"] != sent["seed"]
 
 
-async def test_the_same_request_asks_for_the_same_samples(serve: Any) -> None:
+async def test_a_request_without_a_seed_draws_afresh_and_says_how_to_repeat_it(serve: Any) -> None:
     running = await serve(a := FaultEndpoint())
-    for _ in range(2):
-        await running.ask(slmmux={"k": 1})
-    assert a.requests[0] == a.requests[1]
+    first = await running.ask(slmmux={"k": 1})
+    await running.ask(slmmux={"k": 1})
+    await running.ask(slmmux={"k": 1}, seed=first["slmmux"]["seed"])
+    assert a.requests[1]["seed"] != a.requests[0]["seed"]
+    assert a.requests[2] == a.requests[0]
 
 
 async def test_several_choices_are_the_best_distinct_answers_of_the_full_budget(
@@ -343,7 +345,9 @@ async def test_a_method_by_its_name_answers_as_it_does_everywhere(serve: Any, me
         ]
         running = await serve(*models, k=5)
         reply = await running.ask(
-            model=f"pool:{method}", slmmux={"return_samples": True, "instruction": "off"}
+            model=f"pool:{method}",
+            slmmux={"return_samples": True, "instruction": "off"},
+            seed=0,
         )
         samples = reply["slmmux"]["samples"]
         assert {s["model"] for s in samples} <= (

@@ -6,6 +6,7 @@ CPU a call; retries and limits live in `sampling`.
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -32,6 +33,8 @@ _CHOICES = 64  # asked for in one request, at most
 _LARGEST_MB = 32  # of a reply, decompressed: the longest that 64 choices give stay well below
 _FORMS = 1024  # that are remembered as rejected
 _SECRET = 8  # characters from which on a key is one: `none` and `EMPTY` are not
+
+_PLAIN = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")  # to a TLS greeting
 
 _Connected = AsyncGenerator[aiohttp.ClientSession, None]
 _Replying = AbstractAsyncContextManager[aiohttp.ClientResponse]
@@ -184,10 +187,8 @@ class OpenAIEngine:
         if isinstance(error, TimeoutError):
             return no_reply(model, self._endpoint, self._timeout_s)
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
-            return UnreachableError(
-                f"{name}: {_why(error)} at {self._endpoint}; start the server, or remove the "
-                "model from the pool"
-            )
+            why, then = _why(error)
+            return UnreachableError(f"{name}: {why} at {self._endpoint}; {then}")
         if isinstance(error, aiohttp.ClientResponseError):
             why = excerpt(error.message.strip().partition("\n")[0].rstrip(":"))
             return ReplyError(
@@ -303,15 +304,20 @@ def _cause(error: Exception) -> Exception | None:
     return None if isinstance(error, aiohttp.ClientResponseError) else error
 
 
-def _why(error: aiohttp.ClientError) -> str:
+def _why(error: aiohttp.ClientError) -> tuple[str, str]:
+    """What went wrong, and what to do about it."""
     cause = getattr(error, "os_error", None)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "no such host"
+        return "no such host", "check the spelling of base_url, and the name server"
+    if isinstance(cause, ssl.SSLError) and cause.reason in _PLAIN:
+        return "no TLS", "this port speaks plain http: write http:// into base_url"
     if isinstance(error, aiohttp.ClientSSLError):
-        return f"no trusted TLS connection ({cause or error})"
+        trust = "have its certificate trusted (SSL_CERT_FILE names other authorities)"
+        return f"no trusted TLS connection ({cause or error})", f"check base_url, or {trust}"
+    start = "start the server, or remove the model from the pool"
     if isinstance(cause, ConnectionRefusedError):
-        return "connection refused"
-    return f"no connection ({cause or type(error).__name__})"
+        return "connection refused", start
+    return f"no connection ({cause or type(error).__name__})", start
 
 
 def _without_credentials(url: str) -> str:

@@ -209,6 +209,9 @@ def _text_of(choice: Mapping[str, Any]) -> tuple[str | None, str]:
     return None, _why_no_text(choice, message)
 
 
+_JSON_NAMES: dict[type, str] = {list: "a list", dict: "an object", bool: "true or false"}
+
+
 def _why_no_text(choice: Mapping[str, Any], message: Mapping[str, Any]) -> str:
     if message.get("tool_calls") or message.get("function_call"):
         return "called a tool instead of answering"
@@ -216,7 +219,11 @@ def _why_no_text(choice: Mapping[str, Any], message: Mapping[str, Any]) -> str:
         return f"refused to answer: {excerpt(message['refusal'])}"
     if choice.get("finish_reason") == "length":
         return "reached max_tokens before its answer; raise max_tokens"
-    return "the reply holds no text (content is null)"
+    content = message.get("content")
+    if content is None:
+        return "the reply holds no text (content is null)"
+    what = _JSON_NAMES.get(type(content), "a number")
+    return f"the reply holds no text (content is {what} without text parts)"
 
 
 def _reasoning(choice: Mapping[str, Any]) -> str | None:

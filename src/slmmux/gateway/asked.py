@@ -9,6 +9,7 @@ only grouped by text, nor with tools; `slmmux.instruction = "off"` leaves every 
 """
 
 import json
+import secrets
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -45,6 +46,7 @@ _PASSED_ON = (
     "presence_penalty",
     "user",
 )
+_SEEDS = 2**31
 _JSON_ONLY = "Reply with JSON only, and nothing around it."
 
 
@@ -55,7 +57,7 @@ class Asked:
     Attributes:
         models: that are asked.
         bigger: who is asked where their answer is not sure enough.
-        seed: of the run.
+        seed: of the run: the request's, or a fresh one, so that asking again draws again.
         kind_from: what said how answers are read.
         read: gets the answer out of a completion.
         json: whether the reply's content is to be JSON and nothing else.
@@ -112,7 +114,7 @@ def asked(request: AnyRequest, body: dict[str, Any], vote: Vote, caps: Caps) -> 
         bigger=None if plan.abstain_below is None else vote.profile.bigger,
         plan=plan,
         rule=vote.rule,
-        seed=vote.profile.settings.seed if request.seed is None else request.seed,
+        seed=secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
         read=reader_of(question, form, chat),
         json=form is not None,
         n=request.n or 1,

@@ -213,7 +213,11 @@ class _Sampling(_Strict):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     stop: _Stop | None = None
-    seed: _Int64 | None = Field(default=None, description="The same seed gives the same samples.")
+    seed: _Int64 | None = Field(
+        default=None,
+        description="The same seed gives the same samples; without one they are drawn afresh, and "
+        "the reply's slmmux.seed says with which.",
+    )
     n: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="So many distinct answers, the best first, from the full budget."
     )

@@ -31,6 +31,7 @@ OnBanked: TypeAlias = Callable[[str, int], None]
 _MOST = 10_000  # samples that wait for the disk
 _MOST_CHARACTERS = 64_000_000  # of them and of what was asked
 _BATCH = 2_000
+_RUN_SEED = 0  # in the bank: each request is a question of its own, and its metadata has the seed
 _MODELS = 1_000  # whose numbers are remembered
 
 log = logging.getLogger("slmmux.gateway")
@@ -145,6 +146,7 @@ class Journal:
         asked, name = record.question, record.token
         assert asked is not None  # noqa: S101 - samples come of a vote
         metadata: dict[str, Json] = {"served": record.served, "request": record.id}
+        metadata["seed"] = record.seed
         if self._redact:
             return _Problem(Question(text=REDACTED, id=name, kind="text"), metadata)
         if len(asked.messages) > 1:
@@ -158,7 +160,7 @@ class Journal:
         if isinstance(record.question, Conversation):
             model = as_asked(model, record.question)
         question = self._questions[record.token]
-        key = SampleKey(question, self._number(model), record.seed, sample.index)
+        key = SampleKey(question, self._number(model), _RUN_SEED, sample.index)
         if sample.text is None and sample.error is None:  # it called a tool and said nothing
             sample = replace(sample, text="")
         money = cost((sample,), (model,))
