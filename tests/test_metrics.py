@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from slmmux.metrics import difference, estimate, mcnemar
+from slmmux.metrics import difference, estimate, lead, mcnemar, told_apart
 
 right_or_wrong = st.lists(st.booleans(), min_size=1, max_size=60)
 
@@ -74,3 +74,16 @@ def test_equal_scores_differ_by_nothing() -> None:
     scores = np.array([0.0, 1 / 3, 1.0])
     found = difference(scores, scores, np.random.default_rng(0))
     assert (found.difference, found.ci95.low, found.ci95.high) == (0, 0, 0)
+
+
+def test_a_lead_of_one_or_two_questions_is_never_clear_and_of_three_it_is() -> None:
+    for questions in (3, 10, 369, 10_326):
+        for won, clear in ((0, False), (1, False), (2, False), (3, True)):
+            these = np.array([1.0] * won + [0.0] * (questions - won))
+            assert lead(these, np.zeros(questions)).clear is clear
+    assert lead(np.ones(1), np.zeros(1)).clear is False
+
+
+def test_two_shares_are_told_with_the_digits_that_tell_them_apart() -> None:
+    assert told_apart(0.0301, 0.0299) == ("3.01", "2.99")
+    assert told_apart(0.25, 0.125) == ("25.0", "12.5")

@@ -68,6 +68,52 @@ class Difference:
     ci95: Interval
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """How far one is ahead of another on the same questions, and how well that is known.
+
+    Attributes:
+        ahead: this accuracy − the other, −1..1.
+        stderr: its standard error as it is with one more question won and one more lost, so that
+            it is never 0 and one or two questions that differ never make a clear lead.
+    """
+
+    ahead: float
+    stderr: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is ahead by more than the standard error."""
+        return round(self.ahead - self.stderr, _DECIMALS) > 0
+
+
+def lead(these: Scores, others: Scores) -> Lead:
+    """How far the first are ahead of the others.
+
+    A handful of questions decide between accuracies that differ by a point, and the spread of so
+    few says little of itself: where one question differs the plain standard error is below the
+    difference, whatever the number of questions. So it is taken (unbiased) from the differences and
+    two more, one won and one lost (Agresti and Min 2005 do so for paired shares): two questions won
+    of any number are then exactly one standard error.
+
+    Args:
+        these: [questions], 0..1.
+        others: of the same questions in the same order.
+    """
+    differences = np.round(these - others, _DECIMALS)
+    questions = len(differences)
+    spread = float(np.append(differences, (1.0, -1.0)).std(ddof=1))
+    return Lead(
+        ahead=float(differences.mean()), stderr=spread * float(np.sqrt(questions + 2)) / questions
+    )
+
+
+def told_apart(more: float, less: float) -> tuple[str, str]:
+    """Two shares in points, with as many digits as it takes to tell them apart."""
+    texts = [(f"{100 * more:.{digits}f}", f"{100 * less:.{digits}f}") for digits in (1, 2, 3)]
+    return next((pair for pair in texts if pair[0] != pair[1]), texts[0])
+
+
 def estimate(scores: Scores) -> Estimate:
     """Accuracy with standard error and 95% interval, questions as the sampling unit.
 

@@ -1,19 +1,17 @@
 """How many models a profile takes: the fewest that do as well as any number of them.
 
 Every size is represented by the subset that the search ranks first and the rule chosen for it.
-The size with the highest validation accuracy leads; the smallest size that trails it by at most one
-standard error of the paired difference is taken. More models cost more draws, and the best of
-many subsets looks better on its validation questions than it is: a difference that small is no
-reason for either.
+The size with the highest validation accuracy leads; the smallest size that does not trail it
+clearly is taken: by no more than one standard error of the paired difference (`metrics.lead`). More
+models cost more draws, and the best of many subsets looks better on its validation questions than
+it is: a difference that small is no reason for either.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from slmmux.errors import UsageError
-from slmmux.metrics import Scores
+from slmmux.metrics import Scores, lead, told_apart
 
 _DECIMALS = 12  # as in `metrics`: scores this close are equal
 
@@ -26,7 +24,8 @@ class SizeChoice:
         size: number of models.
         leader: size with the highest validation accuracy, the smallest of equals.
         behind: the leader's accuracy − that of `size`, 0 or more unless the size was given.
-        stderr: standard error of that difference over questions.
+        stderr: standard error of that difference over questions (`metrics.Lead`).
+        clear: the leader's lead is more than that.
         given: the caller fixed the size.
         sizes: that were compared.
     """
@@ -35,6 +34,7 @@ class SizeChoice:
     leader: int
     behind: float
     stderr: float
+    clear: bool
     given: bool
     sizes: tuple[int, ...]
 
@@ -58,16 +58,17 @@ def choose_size(scores: Mapping[int, Scores], given: int | None = None) -> SizeC
     if given is not None:
         return _choice(scores, given, leader, given=True)
     choices = (_choice(scores, size, leader, given=False) for size in sizes)
-    return next(c for c in choices if c.size == leader or c.behind <= c.stderr)
+    return next(c for c in choices if c.size == leader or not c.clear)
 
 
 def _choice(scores: Mapping[int, Scores], size: int, leader: int, *, given: bool) -> SizeChoice:
-    differences = np.round(scores[leader] - scores[size], _DECIMALS)
+    found = lead(scores[leader], scores[size])
     return SizeChoice(
         size=size,
         leader=leader,
-        behind=float(differences.mean()),
-        stderr=float(differences.std() / np.sqrt(len(differences))),
+        behind=found.ahead,
+        stderr=found.stderr,
+        clear=found.clear,
         given=given,
         sizes=tuple(sorted(scores)),
     )
@@ -93,15 +94,9 @@ def why(choice: SizeChoice) -> str:
 def _compared(choice: SizeChoice) -> str:
     if choice.size == choice.leader:
         return ""
-    return (
-        f" ({_points(choice.behind)} points below {_models(choice.leader)}, standard error "
-        f"{_points(choice.stderr)})"
-    )
+    behind, stderr = told_apart(choice.behind, choice.stderr)
+    return f" ({behind} points below {_models(choice.leader)}, standard error {stderr})"
 
 
 def _models(count: int) -> str:
     return f"{count} model{'s' * (count != 1)}"
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.1f}"

@@ -1,7 +1,8 @@
 """Which rule to serve, from validation questions.
 
-**The criterion.** The calibrated rule, unless another one is better on the validation questions by
-more than the standard error of the paired difference; of several such the best. One sample of a
+**The criterion.** The calibrated rule, unless another one is clearly better on the validation
+questions: by more than the standard error of the paired difference, which counts one question more
+as won and one more as lost (`metrics.lead`); of several such the best. One sample of a
 model, its self-consistency, mux and the pooled vote are the others.
 
 **Why the calibrated rule is what others have to beat.** It contains the pooled vote (equal weights)
@@ -14,6 +15,11 @@ where there are fewest questions, and the calibrated rule within 0.1 everywhere.
 Its own accuracy is measured by cross-fitting: each fold of the questions is answered with weights
 fitted on the other folds. The best single model is chosen on the same questions that it is measured
 on, which flatters it by a little.
+
+**What is compared** are expected accuracies over all ordered draws of k of the recorded samples
+(`scaling_scores`), the same figures that `slmmux search` and `slmmux scale` show: exact, but for
+the calibrated rule and pooled votes out of reach, which are means over seeded draws. The order in
+which samples were recorded changes nothing (`recorded_order`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,18 +27,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slmmux.calibration import RUNS, CrossFit, cross_fit, fit
+from slmmux.ballots import Ints
+from slmmux.calibration import CrossFit, cross_fit, fit
 from slmmux.errors import UsageError
 from slmmux.evaluate import measured_accuracy
-from slmmux.methods import METHODS, Calibrated, Method, budget_of
-from slmmux.metrics import Estimate, Scores, estimate
+from slmmux.metrics import Estimate, Scores, estimate, lead, told_apart
+from slmmux.recorded_order import counts_without_order, without_order
 from slmmux.rules import Calibration
-from slmmux.scores import mean_scores
-from slmmux.subsamples import has_more_than, windows
+from slmmux.scaling_modes import modes
+from slmmux.scaling_sampled import sampled_pooled_scores
+from slmmux.scaling_scores import Expected
 from slmmux.table import Table
 
-_PLAIN = ("mux", "pooled_vote", "self_consistency", "single")
 _DECIMALS = 12
+_REACH = 1_000_000  # multiplications on one question that are worth an exact pooled vote
+_DRAWS = 20_000  # over all questions
+_FEWEST = 20  # draws of a question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +53,7 @@ class RuleScore:
         rule: `single`, `self_consistency`, `mux`, `pooled_vote` or `calibrated`.
         models: that it uses: all, or the one with which the first two are best.
         estimate: its accuracy.
-        scores: [questions] its mean over runs on each, 0..1.
+        scores: [questions] its expected score on each, 0..1.
     """
 
     rule: str
@@ -82,6 +92,7 @@ def choose_rule(table: Table, k: int) -> Choice:
     Raises:
         UsageError: no question has k samples of every model, or there are no questions.
     """
+    table = without_order(table)
     calibration = fit(table, k)
     try:
         crossed = cross_fit(table, k)
@@ -101,41 +112,82 @@ def choose_rule(table: Table, k: int) -> Choice:
 
 
 def rule_scores(table: Table, k: int, crossed: CrossFit | None) -> dict[str, RuleScore]:
-    """Every rule on the same runs of the table's questions.
+    """Every rule's expected scores on the table's questions.
 
     Args:
         table: validation questions.
-        k: samples from each model.
+        k: samples from each model; where there are fewer, those missing vote for nothing.
         crossed: `cross_fit` of the same; without it the calibrated rule is left out.
     """
-    methods: dict[str, Method] = {name: METHODS[name]() for name in _PLAIN}
-    if crossed is not None:
-        methods = {"calibrated": Calibrated.cross_fitted(crossed), **methods}
-    runs = RUNS if has_more_than(table.samples.classes, k) else 1
-    budget = budget_of(
-        table.models,
-        windows(table.samples, k, runs),
-        measured_accuracy(table).by_model,
-        recorded=table.samples.classes,
+    counts = counts_without_order(table)
+    expected = Expected(table.models, counts, modes(counts, k, allow_missing=True))
+    everyone = range(len(table.models))
+    order = expected.order(everyone, measured_accuracy(table).by_model)
+    pooled = expected.pooled(everyone, reach=_REACH).scores[:, k - 1]
+    found = {
+        "mux": _score("mux", table.models, expected.modes.mux_at(order, k)),
+        "pooled_vote": _score("pooled_vote", table.models, pooled),
+        "self_consistency": _best_model(
+            "self_consistency", table, [expected.modes.mux_at([m], k) for m in everyone]
+        ),
+        "single": _best_model("single", table, [expected.single(m) for m in everyone]),
+    }
+    if crossed is None:
+        return found
+    weighed = _weighed(expected, k, pooled, crossed.weights)
+    return {"calibrated": _score("calibrated", table.models, weighed), **found}
+
+
+def _score(rule: str, models: tuple[str, ...], scores: Scores) -> RuleScore:
+    return RuleScore(rule=rule, models=models, estimate=estimate(scores), scores=scores)
+
+
+def _best_model(rule: str, table: Table, scores: Sequence[Scores]) -> RuleScore:
+    """Of the model with which the rule is best, the first of equals."""
+    means = [round(float(own.mean()), _DECIMALS) for own in scores]
+    best = means.index(max(means))
+    return _score(rule, (table.models[best],), scores[best])
+
+
+def _weighed(expected: Expected, k: int, pooled: Scores, weights: Ints) -> Scores:
+    """[questions] expected scores of weighted votes.
+
+    Draws say what weights change of the pooled vote, whose score is known: less than the whole
+    score, so that fewer draws will do, and nothing where all models weigh the same.
+
+    Args:
+        expected: of the table.
+        k: samples from each model.
+        pooled: [questions] scores of the pooled vote.
+        weights: [questions × models].
+    """
+    rows = np.flatnonzero((weights != weights[:, :1]).any(axis=1))
+    scores = np.array(pooled)
+    if not len(rows):
+        return scores
+    counts = expected.counts.at(rows)
+    # Where nothing is left out of a draw only ties are open, and those are counted, not drawn.
+    everything = bool((counts.total <= k).all())
+    plain, weighed = (
+        sampled_pooled_scores(
+            counts,
+            expected.models,
+            range(len(expected.models)),
+            k,
+            draws=2 if everything else max(_FEWEST, _DRAWS // len(weights)),
+            seed=0,
+            weights=given,
+        ).scores[:, k - 1]
+        for given in (None, weights[rows])
     )
-    found: dict[str, RuleScore] = {}
-    for name, method in methods.items():
-        graded = [(d.models, mean_scores(d, table.right)) for d in method.decide(budget)]
-        models, scores = max(graded, key=lambda pair: round(float(pair[1].mean()), _DECIMALS))
-        found[name] = RuleScore(rule=name, models=models, estimate=estimate(scores), scores=scores)
-    return found
+    scores[rows] = np.clip(pooled[rows] + weighed - plain, 0, 1)
+    return scores
 
 
 def rule_of(scores: Mapping[str, RuleScore], default: RuleScore) -> RuleScore:
     """The default, or the best of those that are clearly better: the criterion."""
-    better = [score for score in scores.values() if _leads(score, default)]
+    better = [score for score in scores.values() if lead(score.scores, default.scores).clear]
     return max(better, key=lambda s: round(s.estimate.accuracy, _DECIMALS), default=default)
-
-
-def _leads(score: RuleScore, default: RuleScore) -> bool:
-    """Whether it is better by more than the standard error of the difference."""
-    difference = np.round(score.scores - default.scores, _DECIMALS)
-    return bool(difference.mean() > difference.std() / np.sqrt(len(difference)))
 
 
 def _why(
@@ -146,12 +198,12 @@ def _why(
 ) -> str:
     questions = f"{len(chosen.scores)} validation questions"
     if chosen is not default:
-        difference = chosen.scores - default.scores
-        error = float(difference.std() / np.sqrt(len(difference)))
+        found = lead(chosen.scores, default.scores)
+        ahead, error = told_apart(found.ahead, found.stderr)
         return (
-            f"{_named(chosen)} on {questions}, {100 * difference.mean():.1f} points more than "
-            f"{default.rule} ({default.estimate.accuracy:.1%}): more than the standard error of "
-            f"the difference, {100 * error:.1f}"
+            f"{_named(chosen)} on {questions}, {ahead} points more than {default.rule} "
+            f"({default.estimate.accuracy:.1%}): more than the standard error of the difference "
+            f"with one more question won and one more lost, {error}"
         )
     other = next((s for s in ranked if s is not default), default)
     told = f"{_named(default)} on {questions}; next, {_named(other)}"

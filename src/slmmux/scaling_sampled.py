@@ -45,6 +45,7 @@ def sampled_pooled_scores(
     *,
     draws: int,
     seed: int,
+    weights: Positions | None = None,
 ) -> Sampled:
     """Pooled vote of some models, for k = 1..k_max.
 
@@ -56,6 +57,7 @@ def sampled_pooled_scores(
         k_max: the most samples from each model.
         draws: of every question, 2 or more.
         seed: of the draws.
+        weights: [questions × members] of their votes, whole numbers; None: all alike.
     """
     questions, _, classes = counts.votes.shape
     generators = [np.random.default_rng(_entropy(seed, models[m])) for m in members]
@@ -72,7 +74,9 @@ def sampled_pooled_scores(
         for k in range(1, k_max + 1):
             for drawn, model in zip(orders, votes, strict=True):
                 _count(model, drawn[:, :, k - 1])
-            right = _right([model[:, :, :classes] for model in votes], counts.right[rows])
+            said = [model[:, :, :classes] for model in votes]
+            weighed = None if weights is None else weights[rows]
+            right = _right(said, counts.right[rows], weighed)
             scores[rows, k - 1] = right.mean(axis=1)
             variance[rows, k - 1] = right.var(axis=1, ddof=1) / draws
     return Sampled(scores, variance)
@@ -107,11 +111,16 @@ def _count(votes: _Votes, drawn: Positions) -> None:
     votes.reshape(-1)[cells] += 1
 
 
-def _right(votes: Sequence[_Votes], right: Flags) -> Amounts:
+def _right(votes: Sequence[_Votes], right: Flags, weights: Positions | None) -> Amounts:
     """[questions × draws] chance that the pooled vote is right."""
-    total = np.sum(votes, axis=0, dtype=np.int16)
-    most = total.max(axis=2, initial=0, keepdims=True)
-    tied = (total == most) & (most > 0)
+    total: npt.NDArray[np.integer] = np.sum(votes, axis=0, dtype=np.int16)
+    heard = total > 0
+    if weights is not None:
+        total = np.zeros(heard.shape, np.int64)
+        for weight, model in zip(weights.T, votes, strict=True):
+            total += weight[:, None, None] * model
+    most = np.where(heard, total, -1).max(axis=2, initial=0, keepdims=True)
+    tied = heard & (total == most)
     won = tied & right[:, None, :]
     alone = tied.sum(axis=2) <= 1
     chance = won.any(axis=2).astype(np.float64)

@@ -165,6 +165,11 @@ def show_choice(out: "Console", written: Written) -> None:
             )
     out.print()
     out.print(columns)
+    out.print(
+        "accuracy: expected over all ordered draws of the recorded samples, as mux above; "
+        "calibrated: cross-fitted, by seeded draws",
+        style="dim",
+    )
     out.print()
     out.print(f"profile  {profile.rule}, k = {profile.k}: {', '.join(profile.names)}")
     out.print(f"models   {profile.why_models}")
