@@ -295,6 +295,24 @@ def test_comparisons_are_with_the_best_single_model_and_pooled_vote(tmp_path: Pa
     assert pooled.vs_pooled_vote is None
 
 
+def test_the_fairer_comparison_is_with_one_models_own_most_common_answer(tmp_path: Path) -> None:
+    rows = [row(q, "a", ["1", "1", "2"]) for q in "pqr"] + [row(q, "b", ["1"] * 3) for q in "pq"]
+    rows.append(row("r", "b", ["2"] * 3))
+    found = run(written(tmp_path, rows), "mux", "self_consistency", k=3)
+    mux = entry(found, "mux").vs_best_self_consistency
+    assert mux is not None
+    assert (mux.method, mux.models) == ("self_consistency", ("a",))
+    assert mux.difference.difference == pytest.approx(-1 / 3)
+    assert mux.mcnemar is not None
+    assert (mux.mcnemar.only_this, mux.mcnemar.only_other) == (0, 1)
+    assert entry(found, "self_consistency", "a").vs_best_self_consistency is None
+    methods = to_json(found)["methods"]
+    assert isinstance(methods, list)
+    told = methods[0]
+    assert isinstance(told, dict)
+    assert isinstance(told["vs_best_self_consistency"], dict)
+
+
 def test_mcnemar_counts_questions_where_one_of_two_single_answers_is_right(tmp_path: Path) -> None:
     rows = [row("p", "a", ["2", "1", "1"]), row("q", "a", ["1", "2", "2"])]
     found = entry(run(written(tmp_path, rows), "self_consistency", k=3), "self_consistency")

@@ -6,7 +6,7 @@ over the runs. What the intervals are over is said in `slmmux.metrics`: question
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -35,7 +35,7 @@ from slmmux.waves import MOST_SAMPLES
 TRIALS = 100
 _DEFAULT_K = 3
 _DECIMALS = 12  # means this close are equal: the first model of the pool is the best one
-_BASELINES = ("single", "pooled_vote")
+_BASELINES = ("single", "self_consistency", "pooled_vote")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,8 @@ class Plan:
             all; None counts them on every question.
         in_full: methods whose draws are counted in full, since counting them with exact stopping
             takes too long.
-        compared: methods to compare with the best single model and pooled vote; None means all.
+        compared: methods to compare with the best single model, the best model's self-consistency
+            and pooled vote; None means all.
     """
 
     k: int
@@ -66,6 +67,15 @@ class Plan:
     replays: int | None = None
     in_full: frozenset[str] = frozenset()
     compared: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Others:
+    """What methods are compared with; of one model, the best."""
+
+    single: Score
+    self_consistency: Score
+    pooled: Score
 
 
 def evaluate(
@@ -113,8 +123,11 @@ def evaluate(
     )
     baselines = {name: METHODS[name]() for name in _BASELINES}
     scores = bench.scores({**methods, **baselines})
-    best = max(scores["single"], key=lambda score: round(float(score.scores.mean()), _DECIMALS))
-    pooled = scores["pooled_vote"][0]
+    others = _Others(
+        single=_best(scores["single"]),
+        self_consistency=_best(scores["self_consistency"]),
+        pooled=scores["pooled_vote"][0],
+    )
     groups = _groups(table, plan.by)
     if not any(scores[name] for name in methods):
         raise UsageError(
@@ -133,7 +146,7 @@ def evaluate(
         kinds=tuple(dict.fromkeys(table.kinds)),
         accuracy=accuracy,
         entries=tuple(
-            _entry(score, best, pooled, groups, plan) for name in methods for score in scores[name]
+            _entry(score, others, groups, plan) for name in methods for score in scores[name]
         ),
         notes=(*_notes(table, methods, plan, trials, missing), *fitted_on),
     )
@@ -268,9 +281,7 @@ def _notes(
     return notes
 
 
-def _entry(
-    score: Score, best: Score, pooled: Score, groups: Mapping[Json, Positions], plan: Plan
-) -> Entry:
+def _entry(score: Score, others: _Others, groups: Mapping[Json, Positions], plan: Plan) -> Entry:
     runs = score.runs
     compared = plan.compared is None or score.method in plan.compared
     cases = runs * len(score.credit)
@@ -285,13 +296,21 @@ def _entry(
         attribution=None
         if score.decided is None
         else {model: count / cases for model, count in score.decided.items()},
-        vs_best_single=_compared(score, best, plan.seed) if compared else None,
-        vs_pooled_vote=_compared(score, pooled, plan.seed) if compared else None,
+        vs_best_single=_compared(score, others.single, plan.seed) if compared else None,
+        vs_best_self_consistency=(
+            _compared(score, others.self_consistency, plan.seed) if compared else None
+        ),
+        vs_pooled_vote=_compared(score, others.pooled, plan.seed) if compared else None,
         groups=tuple(
             Group(value=value, questions=len(rows), estimate=estimate(score.scores[rows]))
             for value, rows in groups.items()
         ),
     )
+
+
+def _best(scores: Sequence[Score]) -> Score:
+    """Of one method's scores with each model, the highest; the first of equals."""
+    return max(scores, key=lambda score: round(float(score.scores.mean()), _DECIMALS))
 
 
 def _compared(score: Score, other: Score, seed: int) -> Comparison | None:

@@ -92,7 +92,9 @@ class Entry:
         errored: share of the full budget's samples that failed.
         attribution: share of questions that each model decided, on full budgets (the rest is
             abstentions); None where no one model decides.
-        vs_best_single, vs_pooled_vote: None for these two themselves.
+        vs_best_single: against one sample of the best model.
+        vs_best_self_consistency: against as many samples of one model, the best at that.
+        vs_pooled_vote: against the same samples, added up. None for any of these against itself.
         groups: by a metadata field; empty unless asked for.
     """
 
@@ -105,6 +107,7 @@ class Entry:
     errored: float
     attribution: Mapping[str, float] | None
     vs_best_single: Comparison | None
+    vs_best_self_consistency: Comparison | None
     vs_pooled_vote: Comparison | None
     groups: tuple[Group, ...] = ()
 
@@ -174,6 +177,7 @@ def _entry(entry: Entry) -> dict[str, Json]:
     fields["errored"] = entry.errored
     fields["attribution"] = None if entry.attribution is None else dict(entry.attribution)
     fields["vs_best_single"] = _comparison(entry.vs_best_single)
+    fields["vs_best_self_consistency"] = _comparison(entry.vs_best_self_consistency)
     fields["vs_pooled_vote"] = _comparison(entry.vs_pooled_vote)
     if entry.groups:
         fields["groups"] = [

@@ -89,12 +89,13 @@ def _print_entries(out: Console, evaluation: Evaluation, columns: Sequence[_Colu
 
 
 def _print_comparisons(out: Console, evaluation: Evaluation) -> None:
-    """Methods that use several models against the best single model and pooled vote."""
+    """Methods that use several models against the best of one model, and pooled vote."""
     table = _table("method", "against")
     for title in ("difference", "95% interval", "alone right", "p"):
         table.add_column(title, justify="right", no_wrap=True)
     for entry in evaluation.entries:
-        for comparison in (entry.vs_best_single, entry.vs_pooled_vote):
+        consistent = None if evaluation.k == 1 else entry.vs_best_self_consistency
+        for comparison in (entry.vs_best_single, consistent, entry.vs_pooled_vote):
             if comparison is not None and len(entry.models) > 1:
                 table.add_row(entry.method, *_compared(comparison, evaluation))
     if table.row_count:
@@ -103,8 +104,10 @@ def _print_comparisons(out: Console, evaluation: Evaluation) -> None:
 
 
 def _compared(comparison: Comparison, evaluation: Evaluation) -> tuple[str, ...]:
-    single = comparison.method == "single"
-    other = _models(comparison.models, evaluation) if single else comparison.method
+    samples = {"single": 1, "self_consistency": evaluation.k}.get(comparison.method)
+    other = comparison.method
+    if samples is not None:
+        other = f"{comparison.models[0]} ×{samples}"
     found, mcnemar = comparison.difference, comparison.mcnemar
     return (
         other,
@@ -162,6 +165,7 @@ def _print_notes(out: Console, evaluation: Evaluation) -> None:
     accuracy = evaluation.accuracy
     out.print(f"validation accuracies, which settle ties: {accuracy.source}", style="dim")
     out.print(
+        "×k: the best single model's most common answer of k samples (in hindsight); "
         "intervals: over questions; differences in percentage points, paired bootstrap; alone "
         "right and p: McNemar's exact test, on the run of each model's first samples",
         style="dim",

@@ -18,7 +18,7 @@ def terms() -> list[tuple[str, str]]:
 
 
 def summary(measured: Measured) -> str:
-    """The outcome in two sentences."""
+    """The outcome beside one model with as many samples, and with one."""
     evaluation = measured.evaluation
     (mux,) = measured.entries("mux")
     first = (
@@ -26,14 +26,26 @@ def summary(measured: Measured) -> str:
         f"k = {evaluation.k} {_plural('sample', evaluation.k)} from each of "
         f"{len(evaluation.models)} {_plural('model', len(evaluation.models))}."
     )
-    compared = mux.vs_best_single
-    if compared is None:
+    compared, single = mux.vs_best_self_consistency, mux.vs_best_single
+    if compared is None or single is None:
         return first
-    best = next(e for e in measured.entries("single") if e.models == compared.models)
-    return (
-        f"{first} One sample of the best single model ({best.models[0]}, {HINDSIGHT}) answers "
-        f"{_percent(best)}; {_difference(compared)}."
+    best = _entry_of(measured, compared)
+    same = "" if single.models == compared.models else f" of {single.models[0]}"
+    one = (
+        ""
+        if evaluation.k == 1
+        else (f" One sample{same} answers {_percent(_entry_of(measured, single))}.")
     )
+    means = "One sample" if evaluation.k == 1 else f"The most common of {evaluation.k} samples"
+    return (
+        f"{first} {means} of the best model alone ({best.models[0]}, {HINDSIGHT}) answers "
+        f"{_percent(best)}; {_difference(compared)}.{one}"
+    )
+
+
+def _entry_of(measured: Measured, compared: Comparison) -> Entry:
+    """The other method's entry."""
+    return next(e for e in measured.entries(compared.method) if e.models == compared.models)
 
 
 def _difference(compared: Comparison) -> str:
