@@ -46,13 +46,13 @@ _DENIED = re.compile(
 )
 _NEGATED = re.compile(r"\b(?:not|cannot|never|neither|nor|except)\b|n['’]t\b", re.IGNORECASE)
 _REJECTED = re.compile(
-    r"^[)\]*_.:\s]*(?:is|are|was|isn['’]t|can(?:not|['’]t)|seems|looks)?\s*(?:also\s+|clearly\s+)?"
-    r"(?:not|wrong|incorrect|false|ruled\s+out|eliminated|out\b|n['’]t|be\s+(?:right|correct))",
+    r"^[)\]*_.:\s]*(?:[-–—=→]\s*no\b|(?:is|are|was|isn['’]t|can(?:not|['’]t)|seems|looks)?\s*(?:also\s+|clearly\s+)?"
+    r"(?:not|wrong|incorrect|false|ruled\s+out|eliminated|out\b|n['’]t|be\s+(?:right|correct)))",
     re.IGNORECASE,
 )
 _NOT = re.compile(
-    r"\b(?:not|n['’]t|neither|nor|than|unlike|eliminate|reject|rule\s+out)[\s*_(\[\"']*"
-    r"(?:option|choice)?[\s*_(\[]*$",
+    r"(?:\b(?:not|cannot|neither|nor|than|unlike|eliminate|reject|rule\s+out)|n['’]t)"
+    r"(?:\s+(?:be|choose|pick|select))?[\s*_(\[\"']*(?:option|choice)?[\s*_(\[]*$",
     re.IGNORECASE,
 )
 

@@ -27,13 +27,18 @@ from slmmux.answers.dialogue import own_turn, visible
 from slmmux.answers.jsons import answer_field, extract_json, is_unfinished
 from slmmux.answers.mathematics import last_expression, last_number, math_in, number_in
 from slmmux.answers.reasoning import strip_reasoning
-from slmmux.answers.stated import boxed, ends_in_box, stated
+from slmmux.answers.stated import after_boxes, boxed, corrected, ends_in_box, stated
 from slmmux.errors import QuestionError
 from slmmux.types import Kind
 
 _YES_NO = re.compile(
     r"\b((?:not|isn['’]t|n['’]t\ be)\s(?:true|false|correct)|yes|no|true|false|nope|yeah"
     r"|(?<=\bis\s)(?:in)?correct)\b",
+    re.IGNORECASE,
+)
+# “I can't say yes or no” says neither.
+_EITHER = re.compile(
+    r"\b(?:yes|no|true|false)\s*(?:,?\s*(?:and|or|nor)\s+|/\s*)(?:yes|no|true|false)\b",
     re.IGNORECASE,
 )
 # No answer depends on how long a run of blanks is, and patterns take long over thousands of them.
@@ -100,12 +105,13 @@ def extract(
 
 
 def _explicit(reply: str, readers: Readers, *, cut_off: bool = False) -> str | None:
-    """What a box or a statement says."""
+    """What a box or a statement says, or a correction after it."""
     content = boxed(reply, joined=readers.whole_box)
     if content is not None and (
         answer := content if readers.whole_box else readers.stated(content)
     ):
-        return answer
+        after = -1 if cut_off else after_boxes(reply)
+        return corrected(reply, after, readers.stated) or answer
     return stated(reply, readers.stated, cut_off=cut_off or ends_in_box(reply))
 
 
@@ -126,13 +132,16 @@ def _stated_date(text: str) -> str | None:
 
 
 def _yes_no(text: str) -> str | None:
-    first = _FIRST_WORD.match(text)
+    first = _FIRST_WORD.match(_EITHER.sub(" - ", text))
     return first[1] if first else None
 
 
 def _any_yes_no(text: str) -> str | None:
+    text = _EITHER.sub(" - ", text)
+    if first := _FIRST_WORD.match(text):
+        return corrected(text, first.start(1), _yes_no) or first[1]
     found = _YES_NO.findall(text)
-    return _yes_no(text) or (found[-1] if found else None)
+    return found[-1] if found else None
 
 
 def _text(text: str) -> str | None:

@@ -38,6 +38,11 @@ _GOES_ON = re.compile(r"\s*(?:\\(?:sqrt|pi)(?![a-zA-Z])|[\^_!])")
 _SIDE_BY_SIDE = re.compile(r"-?\d+(?:\.\d+)?(?:\s+-?\d+(?:\.\d+)?)+$")
 _BOLD = re.compile(rf"\*\*\s*((?:[-−]\s?)?[$€£]?{DECIMAL}%?)(?![.):]\s)[^*\n]{{0,40}}\*\*")
 _SUBORDINATE = re.compile(r",?\s(?:when|if|because|since|given|assuming|where)\s")
+# Before a number that the reply denies: “is not 5”, “cannot be 5”, “6, not 5”.
+_DENIAL = re.compile(
+    r"(?:\b(?:not|cannot|never)|n['’]t)(?:\s+be|\s+equal(?:\s+to)?)?\s*[*_\"'“($]{0,4}$",
+    re.IGNORECASE,
+)
 _MAX_WORDS = 6
 # What states an answer is shorter; some patterns are slow on what is not.
 _LONGEST = 2000
@@ -95,7 +100,7 @@ def last_expression(reply: str) -> str | None:
     reply = reply[: _clause_end(reply)]
     segments = _segments(reply)
     number = last_number(reply, segments[-1].end if segments else 0)
-    if not segments or number is not None:
+    if not segments or number is not None or _is_denied(reply, segments[-1].start):
         return number
     start = len(segments) - 1
     while start and _JOINED.fullmatch(reply, segments[start - 1].end, segments[start].start):
@@ -117,10 +122,25 @@ def last_number(reply: str, start: int = 0) -> str | None:
     last_digit = max(reply.rfind(digit, 0, end) for digit in "0123456789")
     if last_digit - start > _WINDOW:  # the pattern is slow on prose, and the number is at the end
         start = max(start, reply.find(" ", last_digit - _WINDOW, last_digit))
-    token = None
-    for token in TOKEN.finditer(reply, start, end):  # noqa: B007  # the last one
-        pass
-    return token[0].strip() if token else None
+    return _last_kept(reply, list(TOKEN.finditer(reply, start, end)))
+
+
+def _last_kept(reply: str, tokens: list[re.Match[str]]) -> str | None:
+    """The last number, or in its sentence the last one that is not denied: “6, not 5” is 6."""
+    begin = 0
+    while tokens and _is_denied(reply, tokens[-1].start()):
+        begin = begin or _sentence_start(reply, tokens[-1].start())
+        tokens.pop()
+    return tokens[-1][0].strip() if tokens and tokens[-1].start() >= begin else None
+
+
+def _is_denied(reply: str, place: int) -> bool:
+    return bool(_DENIAL.search(reply, max(0, place - 30), place))
+
+
+def _sentence_start(reply: str, place: int) -> int:
+    begin = max(reply.rfind("\n", 0, place), place - _WINDOW, 0)
+    return max([begin, *(match.end() for match in _SENTENCES.finditer(reply, begin, place))])
 
 
 def _last_line(reply: str) -> str:

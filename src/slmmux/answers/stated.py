@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from slmmux.answers.corrections import corrections
+
 # More statements than this are a model in a loop; the last ones decide.
 _MAX_STATEMENTS = 20
 _DEEPEST = 8  # boxes in boxes; more are a model in a loop, and no answer
@@ -39,10 +41,12 @@ class Statement:
     """What follows “the answer is”, to the end of its sentence or line.
 
     Attributes:
+        end: where it ends in the reply.
         complete: something comes after it, so a reply cut off by length has not cut it short.
     """
 
     text: str
+    end: int
     complete: bool
 
 
@@ -69,6 +73,20 @@ def boxed(text: str, *, joined: bool = False) -> str | None:
     ):
         first -= 1
     return ", ".join(_content(text[box.start : box.end].strip()) for box in found[first:]) or None
+
+
+def after_boxes(text: str) -> int:
+    """Where the last complete box ends; -1 without one."""
+    found = _boxes(text)[0] if "\\boxed" in text or "\\fbox" in text else []
+    return found[-1].end + 1 if found else -1
+
+
+def corrected(text: str, start: int, read: Callable[[str], str | None]) -> str | None:
+    """The last correction after `start` that `read` can read."""
+    places = corrections(text, start) if start >= 0 else ()
+    return next(
+        (answer for begin, end in places if (answer := read(text[begin:end].strip()))), None
+    )
 
 
 def ends_in_box(text: str) -> bool:
@@ -120,6 +138,8 @@ def stated(text: str, read: Callable[[str], str | None], *, cut_off: bool) -> st
     """
     for statement in statements(text):
         answer = read(statement.text)
+        if answer and not cut_off:
+            answer = corrected(text, statement.end, read) or answer
         if answer and cut_off and not statement.complete:
             whole, _, _ = statement.text.rpartition(" ")
             answer = answer if whole and read(whole) == answer else None
@@ -140,12 +160,12 @@ def statements(text: str) -> Iterator[Statement]:
         start = match.end()
         end = _closed(text, start, tagged=match["tag"] is not None)
         if end >= 0:
-            yield Statement(text[start:end].strip(), complete=True)
+            yield Statement(text[start:end].strip(), end, complete=True)
             continue
         stop = (_QUOTE if text[start - 1] == '"' else _SENTENCE_END).search(text, start)
         end = stop.start() if stop else len(text)
         if text[start:end].strip():
-            yield Statement(text[start:end].strip(), complete=stop is not None)
+            yield Statement(text[start:end].strip(), end, complete=stop is not None)
 
 
 def _closed(text: str, start: int, *, tagged: bool) -> int:
