@@ -40,11 +40,16 @@ _END = re.compile(r"\n|[.!?;](?=[*_\"'”’`)]*(?:\s|$))")
 _VALUE = re.compile(r"[\s*_\"'(\[{$\\£€+−-]*(?:\d|(?:option\s+)?[(*]*[A-J]\b(?!['’]))|\\")
 _FEW_WORDS = 3
 _ALONE = 2
+# A model in a loop says more; a correction's value is near the end of its reply, and short.
+_MOST = 8
+_LONGEST = 200
+_TAIL = 8000
 
 
 def corrections(text: str, start: int) -> Iterator[tuple[int, int]]:
     """The places of what corrections from `start` on put instead, the last one first."""
-    for marker in reversed(list(_MARKER.finditer(text, start))):
+    start = max(start, len(text) - _TAIL)
+    for marker in list(_MARKER.finditer(text, start))[: -_MOST - 1 : -1]:
         place = _instead(text, marker)
         if place is not None:
             yield place
@@ -62,5 +67,5 @@ def _instead(text: str, marker: re.Match[str]) -> tuple[int, int] | None:
 
 
 def _sentence(text: str, begin: int) -> tuple[int, int]:
-    end = _END.search(text, begin)
-    return begin, end.start() if end else len(text)
+    end = _END.search(text, begin, begin + _LONGEST)
+    return begin, end.start() if end else min(len(text), begin + _LONGEST)
