@@ -7,7 +7,8 @@ from slmmux.answers import canonical_key, extract
     "answer",
     ["03/05/2021", "3/5/2021", "2021-03-05", "2021/3/5", "03-05-2021", "05.03.2021",
      "March 5, 2021", "March 5th, 2021", "Mar. 5 2021", "5 March 2021", "5th of March, 2021",
-     "Friday, March 5, 2021", "5-Mar-2021", "MARCH 5, 2021", "2021-03-05T00:00:00Z"],
+     "Friday, March 5, 2021", "5-Mar-2021", "MARCH 5, 2021", "2021-03-05T00:00:00Z",
+     "20210305", "2021年3月5日"],
 )  # fmt: skip
 def test_rule_2_every_spelling_of_a_date_is_one_class(answer: str) -> None:
     found = extract(f"So the answer is {answer}.", "date")

@@ -33,6 +33,11 @@ from slmmux.types import Question
         ('Reply as JSON: {"name": ..., "age": ...}', "json"),
         ("What is the capital of France?", "text"),
         ("Who was born on 03/04/2020?", "text"),
+        ("Which is larger, 9.11 or 9.9?", "math"),
+        ("Find the derivative of x^2.", "math"),
+        ("Which wars were fought in 1914 and 1939?", "text"),
+        ("Explain: what is a JSON file?", "text"),
+        ("Give your answer in JSON format.", "json"),
         ("Name the season of 2019-2020.", "text"),
     ],
 )

@@ -12,6 +12,7 @@ fall on either side on faster and slower machines. Within a process the outcome 
 """
 
 import hashlib
+import re
 import threading
 import time
 from functools import lru_cache
@@ -34,9 +35,12 @@ _LONGEST = 100
 _MAX_REMEMBERED = 65536
 # The worker's time limits that all parts of one answer may use together, by the clock.
 _ANSWER_LIMITS = 3
-_YES = frozenset(("yes", "true", "y", "yeah", "correct", "not false"))
+_YES = frozenset(
+    ("yes", "true", "y", "yeah", "correct", "absolutely", "certainly", "definitely", "not false")
+)
 _NO = frozenset(("no", "false", "n", "nope", "incorrect", "not true", "not correct", "isn't true",
                  "isn't correct"))  # fmt: skip
+_CASE = re.compile(r"(?:it|that|this)(?: is|'s) (not )?the case")
 _SIGNS = {"eq": "=", "ne": "≠", "gt": ">", "ge": "≥"}
 
 
@@ -125,7 +129,7 @@ def _plain_key(answer: str, kind: Kind, choices: tuple[str, ...]) -> str:
             found = dates_in(answer)
             return found[0][1] if found else _short(f"text:{plain_text(answer)}")
         case "yes_no":
-            text = plain_text(answer)
+            text = _CASE.sub(lambda case: f"{case[1] or ''}true", plain_text(answer))
             return "yes" if text in _YES else "no" if text in _NO else _short(f"text:{text}")
         case "json":
             value = json_value(answer)

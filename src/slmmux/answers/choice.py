@@ -201,8 +201,9 @@ def _mentioned(text: str, choices: Sequence[str]) -> str | None:
 
 
 def _ends_so(stated: str, after: str) -> bool:
-    """“Final choice: b” and nothing more on its line: no article stands there."""
-    return ":" in stated and not after.partition("\n")[0].strip(" .*_")
+    """“Final choice: b”, “I choose option b”, and no more on its line: this is no article."""
+    named = re.search(r"\b(?:option|choice)\b", stated, re.IGNORECASE)
+    return bool(":" in stated or named) and not after.partition("\n")[0].strip(" .*_")
 
 
 def _last_kept(pattern: re.Pattern[str], reply: str, choices: Sequence[str]) -> str | None:

@@ -10,14 +10,14 @@ import re
 from collections.abc import Iterator
 
 _MARKER = re.compile(
-    r"""(?:^|(?<=[.!?;\n)}$*—])[\s*_"'”’)$]*|(?<=[\w,]\s)(?=wait\b))
+    r"""(?:^|(?<=[.!?;\n)}$*—])[\s*_"'”’)$]{0,9}|(?<=[\w,]\s)(?=wait\b))
         (?:(?:oh|no|hmm+|but)\b[\s,.…]*)?
         (?:(?P<weak>no)
           |wait|hold\ on|oops|whoops|actually|correction|scratch\ that|sorry|apologies|my\ mistake
           |on\ (?:second|closer|further)\ (?:thought|inspection|look|reflection)s?
           |let\ me\ correct\ (?:that|this|myself|it)
           |i\ (?:misread|miscounted|miscalculated|made\ an?\ (?:\w+\ )?(?:mistake|error)))
-        \b(?P<mark>[*_]*[:,.!…—–-]*[*_]*\s*)""",
+        \b(?P<mark>[*_]{0,3}[:,.!…—–-]{0,3}[*_]{0,3}\s{0,9})""",
     re.IGNORECASE | re.VERBOSE,
 )
 # From the word to the clause: a reason without numbers, which supposes nothing.

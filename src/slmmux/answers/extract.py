@@ -36,6 +36,11 @@ _YES_NO = re.compile(
     r"|(?<=\bis\s)(?:in)?correct)\b",
     re.IGNORECASE,
 )
+# `**Paris**, the capital`: the answer is what is emphasised.
+_EMPHASISED = re.compile(
+    r"(?P<mark>\*\*|\*|__|_|`)(?P<inner>[^*_`\n]{1,80})(?P=mark)[.]?(?:\s*$|\s*[,;(—–]|\s+-\s|\s+(?:because|since|as|which)\b)"
+)
+_REASONED = re.compile(r"(?P<head>\S+(?:\s+\S+){0,4}?),?\s+(?:because|since)\s", re.IGNORECASE)
 # “I can't say yes or no” says neither.
 _EITHER = re.compile(
     r"\b(?:yes|no|true|false)\s*(?:,?\s*(?:and|or|nor)\s+|/\s*)(?:yes|no|true|false)\b",
@@ -47,7 +52,11 @@ _BLANKS = re.compile(r"(?:(?!\n)\s){9,}")
 _EXPLANATION = re.compile(
     r"\n[ \t*_#]{0,9}(?:explanation|justification|rationale)[ \t*_]{0,9}:", re.IGNORECASE
 )
-_FIRST_WORD = re.compile(r"[\s*_`\"'(]*(yes|no|true|false|nope|yeah)\b", re.IGNORECASE)
+_FIRST_WORD = re.compile(
+    r"[\s*_`\"'(]*(yes|no|true|false|nope|yeah|(?:correct|incorrect|absolutely|certainly|definitely)(?=[\s*_`]*[.!,]|$)"
+    r"|(?:that|it|this)\s(?:is|['’]s)\snot\sthe\scase|(?:that|it|this)\s(?:is|['’]s)\sthe\scase)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +148,18 @@ def _yes_no(text: str) -> str | None:
 def _any_yes_no(text: str) -> str | None:
     text = _EITHER.sub(" - ", text)
     if first := _FIRST_WORD.match(text):
-        return corrected(text, first.start(1), _yes_no) or first[1]
+        return corrected(text, first.end(1), _yes_no) or first[1]
     found = _YES_NO.findall(text)
     return found[-1] if found else None
 
 
 def _text(text: str) -> str | None:
+    """The text, without markdown around it and without the reason for it."""
+    text = text.strip()
+    if emphasised := _EMPHASISED.match(text):
+        return emphasised["inner"].strip()
+    if reasoned := _REASONED.match(text):
+        text = reasoned["head"]
     return text.strip().strip("*_`").strip() or None
 
 

@@ -21,11 +21,13 @@ _EATEN = re.compile(
     r"|\n(?=(?:eq|u|e|abla|i|ot)\b)|\r(?=(?:ight|ho|angle|ceil|floor)\b)"
 )
 _MEMBER = re.compile(
-    r"(?P<quote>[\"'])(?:final[_ ]?)?answer(?P=quote)\s*+:\s*+"
+    r"(?:(?P<quote>[\"'])(?:final[_ ]?)?answer(?P=quote)"
+    r"|\{(?:[^{}\n]{0,200},)?\s{0,9}(?:final_?)?answer)\s*+:\s*+"
     r"(?:\"(?P<string>(?:[^\"\\]|\\.)*+)\"|'(?P<single>[^'\n]*+)'"
     r"|(?P<bare>[^\s\"'{\[\]}][^\"'\n{}]{0,400}?)\s*(?:[}\n]|,\s*[\"'}]))",
     re.IGNORECASE | re.DOTALL,
 )
+_NAMED = re.compile(r"answer[\"':]|answer\s:")
 _OPENED = re.compile(r"\{\s*+[\"']\w[^\"'\n]{0,40}[\"']\s*+:")
 _NAMES = ("answer", "final_answer", "finalanswer", "final answer")
 
@@ -64,7 +66,7 @@ def extract_json(reply: str) -> str | None:
 def answer_field(reply: str) -> AnswerField | None:
     """The last `answer` field, of a complete object or, failing that, a complete member."""
     lowered = reply.lower()
-    if "{" not in reply or ('answer"' not in lowered and "answer'" not in lowered):
+    if "{" not in reply or not _NAMED.search(lowered):
         return None
     found = None
     for decoded in _objects(reply):

@@ -4,7 +4,13 @@ import re
 
 from slmmux.types import Kind, Question
 
-_JSON = re.compile(r"\bjson\b", re.IGNORECASE)
+# JSON as what the answer is to be, and not as what the question is about.
+_JSON = re.compile(
+    r"\b(?:reply|respond|return|output|answer|give|write|produce|print|format|provide|generate|convert)\b"
+    r"[^.?!\n]{0,60}\bjson\b|\b(?:in|as|using)\s+(?:an?\s+)?(?:valid\s+)?json\b|\bjson\b[^.?!\n]{0,40}[:{]"
+    r"|^\s*json\b|\bjson\s+(?:only|with|format)\b",
+    re.IGNORECASE,
+)
 _DATE = re.compile(
     r"\b(?:what|which)(?:\s+(?:is|was|will\s+be|would\s+be))?\s+(?:the\s+)?(?:exact\s+)?date\b"
     r"|\bMM[/-]DD[/-]YYYY\b|\bYYYY-MM-DD\b|\bDD[/-]MM[/-]YYYY\b"
@@ -30,6 +36,7 @@ _MATH = re.compile(
     r"|\b(?:calculate|compute|solve|evaluate|simplify|factori[sz]e|count|integrate|differentiate)\b"
     r"|\b(?:gcd|lcm|greatest\s+common|least\s+common|sum|product|quotient|remainder|difference\s+between\s+-?\d"
     r"|square\s+root|percentage|what\s+percent|average|median|probability|perimeter|area\s+of|volume\s+of|arithmetic)\b"
+    r"|\b(?:derivative|antiderivative|integral)\s+of\b|[a-z)]\s?\^\s?[\d({a-z]"
     r"|\bfind\s+(?:the\s+(?:value|number|smallest|largest|least|greatest|sum|product)|\$|[a-z]\b)"
     r"|\\(?:frac|sqrt|sum|int|cdot|times)\b|\$[^$\n]*[\\^_=+<>][^$\n]*\$"
     r"|\d\)*\s*[+*×÷^]\s*\(*-?\d|\d\)*\s+[-−/]\s+\(*-?\d|\d\)*\s*=\s*(?:\?|$)|(?<![\d/])\d+/\d+(?![\d/])\s*[-+*/]"
@@ -41,7 +48,7 @@ _MATH = re.compile(
 
 _QUANTITY = re.compile(r"\bhow\s+(?:many|much)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w/.-])\$?(?!(?:1[5-9]|20)\d\d\b)\d[\d,.]*%?(?![\w/])")
-_ASKED = re.compile(r"\b(?:what|how|find|determine|express)\b", re.IGNORECASE)
+_ASKED = re.compile(r"\b(?:what|which|how|find|determine|express)\b", re.IGNORECASE)
 
 
 def resolve_kind(question: Question) -> Kind:
@@ -51,13 +58,14 @@ def resolve_kind(question: Question) -> Kind:
     rule that fits decides:
 
     1. it has choices: `choice`;
-    2. it mentions JSON: `json`;
+    2. it asks for JSON (“reply as JSON”), other than about it (“what is JSON?”): `json`;
     3. it asks for a date, or names a date format: `date`;
     4. it says “yes or no”, or its last question starts with is, are, do, can, was, … and offers no
        alternative (“is it A or B?”); “can you calculate …” is a polite request, not a yes/no
        question: `yes_no`;
-    5. how many, how much, calculate, solve, gcd, sum, operators between numbers, a number sequence,
-       TeX, or “what …” and the like in a text with two numbers that are no years: `math`;
+    5. how many, how much, calculate, solve, gcd, sum, derivative, powers, operators between
+       numbers, a number sequence, TeX, or “what …”, “which …” and the like in a text with two
+       numbers that are no years: `math`;
     6. else: `text`.
     """
     if question.kind != "auto":

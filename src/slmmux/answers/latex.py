@@ -29,6 +29,11 @@ _SPACING = re.compile(
 _REPEATING = re.compile(
     r"(?P<whole>\d{0,50})\.(?P<fixed>\d{0,50})\\(?:overline|bar|dot)\s?\{?(?P<period>\d{1,50})\}?"
 )
+# `0.333…`: one digit three times, or several of them twice, and dots.
+_DOTTED = re.compile(
+    r"(?<![\d.])(?P<whole>\d{0,50})\.(?P<fixed>\d{0,50}?)"
+    r"(?:(?P<digit>\d)(?P=digit){2,50}|(?P<period>\d{2,20}?)(?P=period){1,20})\s?\.\.\.(?!\d)"
+)
 _CROSS = re.compile(r"(?<=\d) x (?=\d)")
 _FINAL_SPACE = re.compile(r"(?:\\[,;:!])+$")
 _FUNCTIONS = "arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|ln|log|exp"
@@ -102,17 +107,22 @@ def normalise(answer: str) -> str:
     text = answer if answer.isascii() else _ascii(answer)
     text = _CROSS.sub(r"\\times ", unwrapped(text.strip()))
     if _DRESSED.isdisjoint(text) and not any(word in text for word in _ASCII_WORDS):
-        return " ".join(text.split())
+        return _undotted(" ".join(text.split()))
     text = _SPACING.sub(_spacing, _THOUSANDS.sub("", text))
     text = _REPEATING.sub(_repeating, text.replace("\\$", "").replace("$", ""))
     for pattern, replacement in _RENAMED:
         text = pattern.sub(replacement, text)
-    return unwrapped(" ".join(text.split()))
+    return unwrapped(_undotted(" ".join(text.split())))
+
+
+def _undotted(text: str) -> str:
+    return _DOTTED.sub(_repeating, text) if "..." in text else text
 
 
 def _repeating(match: re.Match[str]) -> str:
     r"""`0.1\overline{6}` as the fraction that it is."""
-    whole, fixed, period = match["whole"], match["fixed"], match["period"]
+    groups = match.groupdict()
+    whole, fixed, period = match["whole"], match["fixed"], groups.get("digit") or match["period"]
     top = int(f"{whole}{fixed}{period}") - int(f"{whole}{fixed}" or "0")
     return f"\\frac{{{top}}}{{{'9' * len(period)}{'0' * len(fixed)}}}"
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from slmmux.answers.latex import normalise
 from slmmux.answers.numbers import DECIMAL, TOKEN, exact
+from slmmux.answers.quantities import last_compound, leading_compound
+from slmmux.answers.ranges import range_key
+from slmmux.answers.remarks import has_words, without_remark
 from slmmux.answers.units import split_unit
 from slmmux.answers.words import words_in
 
@@ -28,7 +31,7 @@ _FUNCTION = re.compile(
     re.IGNORECASE,
 )
 _PROSE = re.compile(
-    r"[^\W\d_]{4,}|\b(?:a|is|the|so|we|to|of|in|it|he|she|her|his|has|per|was|are|you|get|let|see"
+    r"[^\W\d_]{4,}|\ba\s+[a-z]{2}|\b(?:is|the|so|we|to|of|in|it|he|she|her|his|has|per|was|are|you|get|let|see"
     r"|for)\b",
     re.IGNORECASE,
 )
@@ -43,6 +46,10 @@ _DENIAL = re.compile(
     r"(?:\b(?:not|cannot|never)|n['’]t)(?:\s+be|\s+equal(?:\s+to)?)?\s*[*_\"'“($]{0,4}$",
     re.IGNORECASE,
 )
+_NO_SOLUTION = re.compile(
+    r"(?:there\s+(?:is|are|exists?)\s+)?no\s+solutions?(?:\s+exists?)?[.!]?", re.IGNORECASE
+)
+_WORDS_ALONE = re.compile(r"[a-zA-Z'’\s.,!?]+")
 _MAX_WORDS = 6
 # What states an answer is shorter; some patterns are slow on what is not.
 _LONGEST = 2000
@@ -51,14 +58,15 @@ _WINDOW = 200
 
 def math_in(fragment: str) -> str | None:
     """The expression in a statement's text, with its unit; a few words count as a text answer."""
-    fragment = _LEADING.sub("", fragment[:_LONGEST].strip().strip("*_`").strip(), count=1)
-    if not fragment:
-        return None
+    fragment = without_remark(fragment[:_LONGEST].strip()).strip("*_`").strip()
+    fragment = _LEADING.sub("", fragment, count=1)
+    if quantity := leading_compound(fragment) or _ranged(_TAIL.sub("", fragment)):
+        return quantity
     segments = _segments(fragment)
     if segments:
         return _from_segments(fragment, segments)
     if not is_prose(fragment):
-        return fragment
+        return fragment or None
     *_, fragment = _SENTENCES.split(fragment)
     fragment = fragment if "=" in fragment else _TAIL.sub("", fragment)
     if not is_prose(fragment):
@@ -78,7 +86,7 @@ def number_in(fragment: str) -> str | None:
     if expression is None:
         return None
     text = normalise(expression)
-    if exact(text) is not None:
+    if exact(text) is not None or leading_compound(text) or _ranged(text):
         return expression
     digits = any(map(str.isdigit, text))
     if not is_prose(text) and not _SIDE_BY_SIDE.match(text):
@@ -94,8 +102,11 @@ def number_in(fragment: str) -> str | None:
 
 def last_expression(reply: str) -> str | None:
     """The last thing in a reply that is mathematics: its last line, formula or number."""
+    reply = _without_remark(reply)
     line = _last_line(reply)
-    if not is_prose(line) and line.strip("*$`|-_=. "):
+    if whole := _ranged(line) or last_compound(line) or _nothing(line):
+        return whole
+    if not is_prose(line) and line.strip("*$`|-_=. ") and not _says_nothing(line):
         return line
     reply = reply[: _clause_end(reply)]
     segments = _segments(reply)
@@ -113,7 +124,10 @@ def last_number(reply: str, start: int = 0) -> str | None:
 
     What a last sentence adds after its number with “when”, “because”, … is not looked at.
     """
+    reply = _without_remark(reply)
     line = _last_line(reply)
+    if whole := _ranged(line) or last_compound(line):
+        return whole
     if "**" in line and not start and (bold := _BOLD.findall(line)):
         return str(bold[-1]).strip()
     if len(line) == len(reply.strip()) <= _WINDOW and not any(map(str.isdigit, reply)):
@@ -136,6 +150,28 @@ def _last_kept(reply: str, tokens: list[re.Match[str]]) -> str | None:
 
 def _is_denied(reply: str, place: int) -> bool:
     return bool(_DENIAL.search(reply, max(0, place - 30), place))
+
+
+def _ranged(text: str) -> str | None:
+    """The text, if it is a bound, a range or several people's numbers, as a whole."""
+    text = text.strip().strip("*_`").rstrip(".").strip()
+    return text if len(text) <= _WINDOW and range_key(text) else None
+
+
+def _nothing(line: str) -> str | None:
+    return line if _NO_SOLUTION.fullmatch(line) else None
+
+
+def _says_nothing(line: str) -> bool:
+    """“Hmm.”, “Who can say?”: words alone are no mathematics."""
+    return bool(_WORDS_ALONE.fullmatch(line)) and (has_words(line) or line.lower().startswith("hm"))
+
+
+def _without_remark(reply: str) -> str:
+    """The reply without a remark at the end of a last line that has a number before it."""
+    before, newline, line = reply.rstrip().rpartition("\n")
+    value = without_remark(line)
+    return f"{before}{newline}{value}" if any(map(str.isdigit, value)) else reply
 
 
 def _sentence_start(reply: str, place: int) -> int:

@@ -26,7 +26,7 @@ _RATIO = re.compile(
 # A number inside prose: the sign counts only where it cannot be an operator or a hyphen.
 TOKEN = re.compile(
     rf"(?:(?<![\w.)\]}}])(?:[-−+]\s?|negative\s))?[$€£¥₹]?\s?(?<![\d.])[-−]?(?:\\frac\{{-?\d+\}}\{{\d+\}}|"
-    rf"\d+\s\d+/\d+(?![/\d])|{DECIMAL}(?:/{DECIMAL}(?!/?\d))?"
+    rf"\d+\s\d+/\d+(?![/\d])|\d{{0,50}}\.\d{{2,50}}(?:\.\.\.|…)|{DECIMAL}(?:/{DECIMAL}(?!/?\d))?"
     r"(?:[eE][-+]?\d{1,5}\b|\s?(?:\\times|×|\*)\s?10\^\{?[-+]?\d{1,5}\}?"
     rf"|\s(?:{_SCALE})\b)?)(?:\s?\\?%)?"
 )

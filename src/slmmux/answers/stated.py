@@ -33,6 +33,7 @@ _JOINED = re.compile(
 )
 _HINTS = ("answer", "####", "ans:", "ans.", "ans =", "ans is", "final ")
 _QUOTE = re.compile(r'(?<!\\)"')
+_DOTS = re.compile(r"\.\d{2,50}\.\.$")
 _SENTENCE_END = re.compile(r"\n|[.!?](?=[*_\"'”’`)]*(?:\s|$))")
 
 
@@ -164,6 +165,8 @@ def statements(text: str) -> Iterator[Statement]:
             continue
         stop = (_QUOTE if text[start - 1] == '"' else _SENTENCE_END).search(text, start)
         end = stop.start() if stop else len(text)
+        if stop and _DOTS.search(text, max(start, end - 60), end):
+            end += 1  # the dots of 0.333... belong to the number
         if text[start:end].strip():
             yield Statement(text[start:end].strip(), end, complete=stop is not None)
 

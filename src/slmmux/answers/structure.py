@@ -18,10 +18,14 @@ anything else                 `raw:…`, the normalised string
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 
 from slmmux.answers.latex import closes_at_end, normalise, split_top
 from slmmux.answers.numbers import exact, number_key
 from slmmux.answers.plain import plain_text
+from slmmux.answers.quantities import compound
+from slmmux.answers.ranges import range_key
+from slmmux.answers.remarks import has_words, without_remark
 from slmmux.answers.units import split_unit
 from slmmux.answers.words import word_value
 
@@ -68,7 +72,13 @@ _WORDED = re.compile(
     r"\\text\{[^{}]*[a-zA-Z]{3}[^{}]*\}|(?<![\\a-zA-Z{])[a-z]{4,}(?:\s+[a-z]{2,}){2,}"
 )
 _CLOCK = re.compile(
-    r"(\d{1,2}:\d{2})(?:\s*(?:\\text\{)?\s*([ap])\.?\s?m\b\.?\s*\}?)?", re.IGNORECASE
+    r"(\d{1,2})(?::(\d{2}))?(?:\s*(?:\\text\{)?\s*([ap])\.?\s?m\b\.?\s*\}?)?", re.IGNORECASE
+)
+_ORDINAL = re.compile(r"(\d+)\s*(?:\^\{)?(?:\\text\{)?(?:st|nd|rd|th)\}{0,2}", re.IGNORECASE)
+_NOTHING = re.compile(
+    r"(?:\\text\{\s*)?(?:there\s+(?:is|are|exists?)\s+)?(?:(?:no|zero)\s+solutions?(?:\s+exists?)?"
+    r"|(?:the\s+)?empty\s+set)\.?\s*\}?",
+    re.IGNORECASE,
 )
 _NEGATIVE = re.compile(r"^(?:negative|minus)\s+(?=[\d.\\(])", re.IGNORECASE)
 _THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])")
@@ -111,7 +121,7 @@ def math_key(answer: str, symbolic: Symbolic, *, units: bool = True) -> str:
         return number_key(value)
     if len(answer) > _MAX_LENGTH:
         return f"raw:{answer}"
-    text = _NEGATIVE.sub("-", normalise(answer))
+    text = _NEGATIVE.sub("-", normalise(without_remark(answer)))
     if "," in text and text[0] not in "([" and not text.startswith("\\{"):
         text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
     return _Reader(symbolic, units=units).key(text)
@@ -122,6 +132,10 @@ class _Reader:
         self._symbolic = symbolic
         self._units = units
         self._readings = (
+            self._nothing,
+            self._ordinal,
+            self._ranged,
+            self._compound,
             self._text,
             self._labelled,
             self._base,
@@ -156,6 +170,27 @@ class _Reader:
                 return found
         return self._symbolic("expression", (text,))
 
+    def _nothing(self, text: str, _depth: int) -> str | None:
+        """“No solution” is the empty set."""
+        return "{}" if _NOTHING.fullmatch(text) else None
+
+    def _ordinal(self, text: str, _depth: int) -> str | None:
+        """“5th” is no product, and not the number 5 either unless only the number is asked for."""
+        match = _ORDINAL.fullmatch(text)
+        if match is None:
+            return None
+        return f"text:{match[0].lower()}" if self._units else number_key(Fraction(match[1]))
+
+    def _ranged(self, text: str, _depth: int) -> str | None:
+        return range_key(text)
+
+    def _compound(self, text: str, _depth: int) -> str | None:
+        found = compound(text)
+        if found is None:
+            return None
+        value, unit = found
+        return f"{number_key(value)} {unit}" if unit and self._units else number_key(value)
+
     def _text(self, text: str, depth: int) -> str | None:
         match = _QUOTED.fullmatch(text)
         if match:
@@ -177,8 +212,9 @@ class _Reader:
 
     def _ratio(self, text: str, depth: int) -> str | None:
         """`3:2` in order and as written, `12:30 pm`, and numbers that no sign joins."""
-        if clock := _CLOCK.fullmatch(text):
-            return f"{clock[1]} {clock[2].lower()}m" if clock[2] else clock[1]
+        if (clock := _CLOCK.fullmatch(text)) and (clock[2] or clock[3]):
+            time = f"{clock[1]}:{clock[2] or '00'}"
+            return f"{time} {clock[3].lower()}m" if clock[3] else time
         if _SPACED_NUMBERS.fullmatch(text):
             return f"raw:{text}"
         parts, _ = split_top(text, _COLON)
@@ -318,7 +354,7 @@ class _Reader:
         return f"raw:{text}" if "'" in text or "\\prime" in text else None
 
     def _worded(self, text: str, _depth: int) -> str | None:
-        if not _WORDED.search(text):
+        if not _WORDED.search(text) and not has_words(text):
             return None
         return f"text:{plain_text(text)}"
 

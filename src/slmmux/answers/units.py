@@ -21,7 +21,8 @@ _NAMES = {
     "A": "amp amps ampere amperes",
     "Pa": "pascal pascals", "kPa": "", "mol": "mole moles", "cal": "calorie calories", "kcal": "",
     "cent": "cents ¢", "eur": "euro euros €", "gbp": "£", "jpy": "yen ¥",
-    "inr": "rupee rupees ₹", "bit": "bits", "byte": "bytes", "dozen": "dozens",
+    "inr": "rupee rupees ₹", "cad": "", "aud": "", "chf": "", "cny": "yuan",
+    "bit": "bits", "byte": "bytes", "dozen": "dozens",
 }  # fmt: skip
 _UNITS = {name: unit for unit, names in _NAMES.items() for name in (unit, *names.split())}
 # A lone letter is a variable unless a space sets it apart: `5m` is algebra, `5 m` is a length.
@@ -46,8 +47,15 @@ _PREFIXED = re.compile(
 )
 _CURRENCIES = {"€": "eur", "EUR": "eur", "£": "gbp", "GBP": "gbp", "¥": "jpy", "JPY": "jpy",
                "₹": "inr", "INR": "inr", "Rs": "inr", "Rs.": "inr"}  # fmt: skip
+# Dollars go without a name, other currencies' codes are their units.
+_DOLLARS = frozenset(("USD", "usd", "US$"))
 # A word, and not a product of variables: four letters, or three like “men”.
 _WORD = re.compile(r"[a-zA-Z]{4}|[b-df-hj-np-tv-z][aeiou][a-z](?![a-z])")
+
+
+def unit_name(word: str) -> str | None:
+    """The one name of a unit: `hrs` is `h`; None for what is no unit."""
+    return _UNITS.get(word) or _UNITS.get(word.lower())
 
 
 def split_unit(text: str) -> tuple[str, str]:
@@ -73,9 +81,9 @@ def split_unit(text: str) -> tuple[str, str]:
         and not (match["gap"] and _LETTERS.issuperset(words[0]))
     ):
         return text, ""
-    unit = _canonical(words)
+    unit = None if words[0] in _DOLLARS else _canonical(words)
     if unit is None:
-        counted = marked or (match["gap"] and _WORD.match(words[0]))
+        counted = marked or words[0] in _DOLLARS or (match["gap"] and _WORD.match(words[0]))
         return (match["number"].strip(), "") if counted and not match["power"] else (text, "")
     return match["number"].strip(), unit + (f"^{match['power']}" if match["power"] else "")
 
@@ -89,7 +97,7 @@ def _canonical(words: list[str]) -> str | None:
             power += _POWERS[lowered]
         elif lowered == "per":
             parts.append("/")
-        elif unit := _UNITS.get(word) or _UNITS.get(lowered):
+        elif unit := unit_name(word.rstrip(".")):
             parts.append(unit)
         else:
             return None
