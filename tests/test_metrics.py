@@ -87,3 +87,11 @@ def test_a_lead_of_one_or_two_questions_is_never_clear_and_of_three_it_is() -> N
 def test_two_shares_are_told_with_the_digits_that_tell_them_apart() -> None:
     assert told_apart(0.0301, 0.0299) == ("3.01", "2.99")
     assert told_apart(0.25, 0.125) == ("25.0", "12.5")
+
+
+def test_equal_scores_of_several_runs_are_no_certainty() -> None:
+    interval = estimate(np.full(20, 1 / 3)).ci95
+    assert interval.low < 0.27
+    assert interval.high > 0.40
+    alone = estimate(np.full(1, 0.5)).ci95
+    assert alone.high - alone.low > 0.5

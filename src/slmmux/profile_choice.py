@@ -148,7 +148,12 @@ def _why_models(choice: ProfileChoice, outcome: SearchOutcome) -> str:
         best += " (not proven: the time limit came first)"
     sure = outcome.stability.get(size)
     if sure is not None:
-        best += f", in {sure.wins:.0%} of {sure.resamples:,} bootstrap resamples"
+        best += f", in {sure.told} of {sure.resamples:,} bootstrap resamples"
+        if sure.within_noise:
+            best += (
+                f"; the questions do not tell it from {sure.within_noise} of the "
+                f"{sure.ranked - 1} next best"
+            )
     alone = "" if len(taken.rules.models) == size else "; of these, one model alone answers best"
     return f"{why(choice.size)}; {best}{alone}"
 

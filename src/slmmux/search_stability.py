@@ -1,8 +1,9 @@
 """How much the choice of a subset depends on the questions: a bootstrap over them.
 
 Questions are drawn anew with replacement, and the best ranked subset is the winner of each such
-draw. Only ranked subsets take part; of these, one that is 6 standard errors behind the winner is
-taken never to win, and its interval is the normal one.
+draw; t that tie share it, 1/t each, for the questions do not tell them apart. Only ranked subsets
+take part; of these, one that is 6 standard errors behind the winner is taken never to win, and its
+interval is the normal one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +31,8 @@ class Rival:
         place: in the ranking; the winner is 0.
         difference: the winner's objective − this one's.
         ci95: 95% percentile interval of the difference, paired bootstrap over questions.
-        wins: share of the resamples in which this one is the best of the ranked ones.
+        wins: share of the resamples in which this one is the best of the ranked ones; of t that
+            tie in one, each has 1/t of it.
     """
 
     place: int
@@ -49,7 +51,8 @@ class Stability:
     """How sure a winner is.
 
     Attributes:
-        wins: share of the resamples in which the winner is the best of the ranked subsets.
+        wins: share of the resamples in which the winner is the best of the ranked subsets, ties
+            shared.
         resamples: of the questions.
         ranked: subsets that take part.
         rivals: the others, in the ranking's order.
@@ -59,6 +62,12 @@ class Stability:
     resamples: int
     ranked: int
     rivals: tuple[Rival, ...]
+
+    @property
+    def told(self) -> str:
+        """The share of wins in words; all of them is said of all of them only."""
+        share = f"{self.wins:.0%}"
+        return ">99%" if share == "100%" and self.wins < 1 else share
 
     @property
     def within_noise(self) -> int:
@@ -136,8 +145,8 @@ def _judged(values: Values, near: npt.NDArray[np.intp], sums: npt.NDArray[np.flo
     resamples, subsets = len(sums), len(values.numbers)
     scale = values.unit * values.numbers.shape[1]
     wins = np.zeros(subsets)
-    # Equal ones are ranked as they are on all questions: argmax takes the first.
-    wins[near] = np.bincount(sums.argmax(axis=1), minlength=len(near)) / resamples
+    best = sums == sums.max(axis=1, keepdims=True)  # whole numbers: equal is equal
+    wins[near] = (best / best.sum(axis=1, keepdims=True)).sum(axis=0) / resamples
     behind = values.numbers[0] - values.numbers
     low, high = (
         (behind.mean(axis=1) + z * behind.std(axis=1) / np.sqrt(behind.shape[1])) / values.unit

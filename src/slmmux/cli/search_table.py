@@ -95,7 +95,7 @@ def _print_warnings(out: Console, outcome: SearchOutcome) -> None:
             others = f"{sure.within_noise} of the {sure.ranked - 1} next best"
             out.print(
                 f"warning: size {size}: the questions do not tell the best from {others}; it "
-                f"wins {sure.wins:.0%} of {sure.resamples:,} bootstrap resamples",
+                f"wins {sure.told} of {sure.resamples:,} bootstrap resamples (ties shared)",
                 style="yellow",
             )
 
@@ -114,7 +114,8 @@ def _print_notes(out: Console, outcome: SearchOutcome) -> None:
         maximised = f"O = union − λ · contra., λ = {_weight(outcome.weight)}"
     out.print(
         f"maximised: {maximised}; union: some model is correct ({outcome.correct}); contra.: while "
-        "another is consistently wrong; mux: accuracy of SLM-MUX; wins: share of the resamples",
+        "another is consistently wrong; mux: accuracy of SLM-MUX; wins: share of the resamples, "
+        "ties shared",
         style="dim",
     )
     for note in outcome.notes:
