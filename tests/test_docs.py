@@ -93,7 +93,7 @@ def test_every_python_example_runs(program: str, tmp_path: Path) -> None:
         timeout=100,
     )
     assert done.returncode == 0, done.stderr
-    assert "draws" in done.stdout
+    assert done.stdout.strip(), "an example shows what it does"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

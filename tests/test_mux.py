@@ -333,7 +333,7 @@ async def test_a_deadline_that_nobody_meets_says_so() -> None:
 
 
 async def test_a_reply_still_being_read_at_the_deadline_is_not_called_missing() -> None:
-    slow = r"\boxed{(a+b+c+d+e)^{12}(f+g+h+k+m)^{12}}"
+    slow = r"\boxed{(p+q+r+s+t)^{12}(u+v+w+y+z)^{12}}"  # no other test's: answers are cached
     hostile = FaultEndpoint(text=slow)
     async with hostile as endpoint, connect([model("a", endpoint)]) as pool:
         result = await Mux(pool, k=1, deadline_s=0.4).ask(ASKED, kind="math")

@@ -1,5 +1,6 @@
 import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from slmmux.cli.app import app
 from slmmux.cli.init import _ENDPOINTS
 from slmmux.cli.init_template import ENTRIES, render
 from slmmux.config import Config, MuxConfig, read_config
+from slmmux.config_gateway import GatewayConfig, gateway_of
 from slmmux.config_schema import TABLES
 from slmmux.default_pools import DEFAULT_MODELS
 from slmmux.errors import UsageError
@@ -112,3 +114,11 @@ def test_the_file_explains_every_key() -> None:
     for table in TABLES.values():
         for key in table.__annotations__:
             assert re.search(rf"\b{key}\b", text), key
+
+
+def test_the_defaults_of_the_gateway_in_the_file_are_the_programs() -> None:
+    section = render().partition("[gateway]")[2].partition("\n[")[0]
+    table = tomllib.loads("\n".join(re.findall(r"^#(\w+ = \S+)", section, re.MULTILINE)))
+    assert set(table) == set(TABLES["gateway"].__annotations__)
+    defaults = {key: value for key, value in table.items() if key not in {"keys_file", "bank"}}
+    assert gateway_of(defaults, Path()) == GatewayConfig()

@@ -44,6 +44,28 @@ seed = 0
 #request_timeout = 120.0 # seconds
 #max_attempts = 5        # for each request
 #max_retry_time = 60.0   # seconds that the attempts of one request may take together
+
+# How `slmmux serve` runs; docs/configuration.md says more.
+[gateway]
+#host = "127.0.0.1"      # another address takes API keys: `slmmux keys add NAME`
+#port = 8000
+#hosts = []              # names that it may be called by, beside addresses and localhost
+#keys_file = "keys.db"   # API keys and what they have used; else the user's own file
+#max_requests = 1024     # answered at once
+#max_waiting = 1024      # that wait for a place; further ones get status 429
+#max_wait = 30.0         # seconds that one waits for a place
+#drain_time = 30.0       # seconds that open requests have when it stops
+#max_deadline = 600.0    # seconds for one request, at most
+#max_draws = 500         # samples that one request may ask for
+#max_body_mb = 8.0       # size of a request
+#breaker_failures = 8    # failed calls in a row after which an endpoint is left alone
+#breaker_wait = 10.0     # seconds until one call tries it again
+#slow_call = 60.0        # a call that was given up after so many seconds counts as failed
+#bank = "samples.db"     # keep every sample
+#redact_prompts = false  # without the questions
+#log = "plain"           # "json": one object a line
+#log_prompts = false     # tell in the log what was asked
+#traces = false          # OpenTelemetry (extra otel)
 """
 
 DEFAULT_POOL = """\

@@ -13,6 +13,7 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import Self
 
+_LOG_GRACE_S = 0.5
 _PARENT_POLL_S = 1.0
 _PROMPT_CACHE_MIB = 256  # of prompts that left their slot; llama.cpp's own default is 8 GiB
 
@@ -81,7 +82,8 @@ def _serve(settings: Settings) -> tuple[object, str]:
     params.verbosity = 2  # warnings; the default writes several lines a request
     try:
         server = xllamacpp.Server(params)
-    except RuntimeError as error:  # llama.cpp has logged why
+    except RuntimeError as error:  # llama.cpp logs why, from a thread of its own
+        threading.Event().wait(_LOG_GRACE_S)
         sys.exit(str(error))
     return server, server.listening_address
 
