@@ -59,6 +59,12 @@ def test_quantities_that_do_not_add_up_are_no_number(answer: str) -> None:
     assert not canonical_key(answer, "number").replace("/", "").isdigit()
 
 
+def test_a_residue_has_its_modulus() -> None:
+    residues = [r"3 \pmod{7}", "3 (mod 7)", r"x \equiv 3 \pmod 7", "3 mod 7"]
+    assert len({canonical_key(residue, "math") for residue in residues}) == 1
+    assert canonical_key("3 mod 7", "math") != canonical_key("3 mod 5", "math")
+
+
 @pytest.mark.parametrize("answer", ["6 not known", "abide", "not 5", "7 pm", "5th"])
 def test_words_never_become_products_of_letters(answer: str) -> None:
     assert "*" not in canonical_key(answer, "math")

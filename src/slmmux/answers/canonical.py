@@ -39,6 +39,7 @@ _YES = frozenset(
     ("yes", "true", "y", "yeah", "correct", "absolutely", "certainly", "definitely", "not false")
 )
 _NO = frozenset(("no", "false", "n", "nope", "incorrect", "not true", "not correct", "isn't true",
+                 "absolutely not", "certainly not", "definitely not", "of course not",
                  "isn't correct"))  # fmt: skip
 _CASE = re.compile(r"(?:it|that|this)(?: is|'s) (not )?the case")
 _SIGNS = {"eq": "=", "ne": "≠", "gt": ">", "ge": "≥"}

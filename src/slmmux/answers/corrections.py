@@ -25,7 +25,7 @@ _REASON = (
     r"(?:(?!\b(?:if|unless|suppose|assuming|might|maybe|perhaps|could|would)\b)[^\d\\?]){0,100}?"
 )
 _CLAUSE = re.compile(
-    rf"""(?:{_REASON}(?:[.,:;!—–-]\s+|\n\s*|\bso\s|\bthat\s))??
+    rf"""(?:{_REASON}(?:[.,:;!—–-]\s+|\n\s*|\bso\s|\bthat\s))??(?:actually,?\s)?
         (?:(?:it|that|this|x|(?:the|my)\ (?:(?:correct|right|actual|real|final|true)\ )?
             (?:answer|result|total|value|sum|number|choice|option|one))
           (?:\s(?:is|should\ be|must\ be|has\ to\ be|is\ actually)|['’]s|\s?=)

@@ -38,7 +38,8 @@ _YES_NO = re.compile(
 )
 # `**Paris**, the capital`: the answer is what is emphasised.
 _EMPHASISED = re.compile(
-    r"(?P<mark>\*\*|\*|__|_|`)(?P<inner>[^*_`\n]{1,80})(?P=mark)[.]?(?:\s*$|\s*[,;(—–]|\s+-\s|\s+(?:because|since|as|which)\b)"
+    r"(?:\*\*|\*|__|_|`)?(?P<inner>[^*_`\s](?:[^*_`\n]{0,80}[^*_`\s])?)(?:\*\*|\*|`|__?(?!\w))[.]?"
+    r"(?:\s*$|\s*[,;(—–]|\s+-\s|\s+(?:because|since|as|which)\b)"
 )
 _REASONED = re.compile(r"(?P<head>\S+(?:\s+\S+){0,4}?),?\s+(?:because|since)\s", re.IGNORECASE)
 # “I can't say yes or no” says neither.
@@ -53,7 +54,9 @@ _EXPLANATION = re.compile(
     r"\n[ \t*_#]{0,9}(?:explanation|justification|rationale)[ \t*_]{0,9}:", re.IGNORECASE
 )
 _FIRST_WORD = re.compile(
-    r"[\s*_`\"'(]*(yes|no|true|false|nope|yeah|(?:correct|incorrect|absolutely|certainly|definitely)(?=[\s*_`]*[.!,]|$)"
+    r"[\s*_`\"'(]*(yes|no|true|false|nope|yeah"
+    r"|(?:correct|incorrect|absolutely|certainly|definitely)(?=[\s*_`]*[.!,]|$)"
+    r"|(?:absolutely|certainly|definitely|of\scourse)\snot"
     r"|(?:that|it|this)\s(?:is|['’]s)\snot\sthe\scase|(?:that|it|this)\s(?:is|['’]s)\sthe\scase)\b",
     re.IGNORECASE,
 )

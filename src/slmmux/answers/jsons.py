@@ -27,6 +27,8 @@ _MEMBER = re.compile(
     r"|(?P<bare>[^\s\"'{\[\]}][^\"'\n{}]{0,400}?)\s*(?:[}\n]|,\s*[\"'}]))",
     re.IGNORECASE | re.DOTALL,
 )
+# Looked at only where nothing decodes: inside a string such a comma would be lost.
+_TRAILING = re.compile(r",(?=\s{0,99}[}\]])")
 _NAMED = re.compile(r"answer[\"':]|answer\s:")
 _OPENED = re.compile(r"\{\s*+[\"']\w[^\"'\n]{0,40}[\"']\s*+:")
 _NAMES = ("answer", "final_answer", "finalanswer", "final answer")
@@ -120,6 +122,17 @@ def _objects(reply: str) -> Iterator[_Decoded]:
     if "\\" in reply:
         added = [match.start() for match in _BROKEN_ESCAPE.finditer(reply) if not match[1]]
         text = _repair_escapes(reply)
+    found = False
+    for tried in dict.fromkeys((text, _TRAILING.sub(" ", text))):
+        for decoded in [] if found else _decoded(tried):
+            found = True
+            # Each repair before the end has put one character in.
+            yield _Decoded(
+                decoded.value, decoded.end - sum(at + i < decoded.end for i, at in enumerate(added))
+            )
+
+
+def _decoded(text: str) -> Iterator[_Decoded]:
     position, attempts = text.find("{"), 0
     while position >= 0 and attempts < _MAX_ATTEMPTS:
         try:
@@ -129,8 +142,7 @@ def _objects(reply: str) -> Iterator[_Decoded]:
             end = position + 1
         else:
             if isinstance(value, dict) and value:
-                # Each repair before the end has put one character in.
-                yield _Decoded(value, end - sum(at + i < end for i, at in enumerate(added)))
+                yield _Decoded(value, end)
         position = text.find("{", end)
 
 

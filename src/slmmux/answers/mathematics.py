@@ -8,7 +8,7 @@ from slmmux.answers.latex import normalise
 from slmmux.answers.numbers import DECIMAL, TOKEN, exact
 from slmmux.answers.quantities import last_compound, leading_compound
 from slmmux.answers.ranges import range_key
-from slmmux.answers.remarks import has_words, without_remark
+from slmmux.answers.remarks import without_remark
 from slmmux.answers.units import split_unit
 from slmmux.answers.words import words_in
 
@@ -47,9 +47,10 @@ _DENIAL = re.compile(
     re.IGNORECASE,
 )
 _NO_SOLUTION = re.compile(
-    r"(?:there\s+(?:is|are|exists?)\s+)?no\s+solutions?(?:\s+exists?)?[.!]?", re.IGNORECASE
+    r"(?:there\s+(?:is|are|exists?)\s+)?no\s+(?:real\s+)?solutions?(?:\s+exists?)?[.!]?",
+    re.IGNORECASE,
 )
-_WORDS_ALONE = re.compile(r"[a-zA-Z'’\s.,!?]+")
+_WORDS_ALONE = re.compile(r"[a-zA-Z'’\s.,!]+\?|h+m+[\s.,!]*", re.IGNORECASE)
 _MAX_WORDS = 6
 # What states an answer is shorter; some patterns are slow on what is not.
 _LONGEST = 2000
@@ -163,8 +164,8 @@ def _nothing(line: str) -> str | None:
 
 
 def _says_nothing(line: str) -> bool:
-    """“Hmm.”, “Who can say?”: words alone are no mathematics."""
-    return bool(_WORDS_ALONE.fullmatch(line)) and (has_words(line) or line.lower().startswith("hm"))
+    """“Hmm.”, “Who can say?”: a question in words is no mathematics."""
+    return bool(_WORDS_ALONE.fullmatch(line))
 
 
 def _without_remark(reply: str) -> str:

@@ -46,6 +46,7 @@ def range_key(text: str) -> str | None:
         return _CLOSING[sort].format(_number(bound["of"] or bound["from"]))
     if ends := _RANGE.fullmatch(text):
         low, high = (part for part in ends.groups() if part is not None)
+        low += "%" if high.endswith("%") and not low.endswith("%") else ""
         dashed = ends["e"] is not None
         if dashed and not (exact(low.strip("$")) or 0) < (exact(high.strip("$")) or 0):
             return None

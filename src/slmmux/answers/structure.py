@@ -75,6 +75,11 @@ _CLOCK = re.compile(
     r"(\d{1,2})(?::(\d{2}))?(?:\s*(?:\\text\{)?\s*([ap])\.?\s?m\b\.?\s*\}?)?", re.IGNORECASE
 )
 _ORDINAL = re.compile(r"(\d+)\s*(?:\^\{)?(?:\\text\{)?(?:st|nd|rd|th)\}{0,2}", re.IGNORECASE)
+_MODULO = re.compile(
+    r"(?:[a-zA-Z]\s*(?:\\equiv(?![a-zA-Z])|≡)\s*)?(?P<value>[^()]+?)\s*"
+    r"(?:\(\s*\\?mod(?:ulo)?\s(?P<inner>[^()]+)\)"
+    r"|\\?[pb]?mod\s*\{?(?P<modulus>(?<=\{)[^{}]+(?=\})|\d+)\}?)"
+)
 _NOTHING = re.compile(
     r"(?:\\text\{\s*)?(?:there\s+(?:is|are|exists?)\s+)?(?:(?:no|zero)\s+solutions?(?:\s+exists?)?"
     r"|(?:the\s+)?empty\s+set)\.?\s*\}?",
@@ -134,6 +139,7 @@ class _Reader:
         self._readings = (
             self._nothing,
             self._ordinal,
+            self._modulo,
             self._ranged,
             self._compound,
             self._text,
@@ -180,6 +186,14 @@ class _Reader:
         if match is None:
             return None
         return f"text:{match[0].lower()}" if self._units else number_key(Fraction(match[1]))
+
+    def _modulo(self, text: str, depth: int) -> str | None:
+        r"""`3 \\pmod{7}`, `x \\equiv 3 (mod 7)`: a residue and its modulus."""
+        match = _MODULO.fullmatch(text)
+        if match is None:
+            return None
+        modulus = (match["inner"] or match["modulus"]).strip()
+        return f"{self.key(match['value'], depth)} mod {self.key(modulus, depth)}"
 
     def _ranged(self, text: str, _depth: int) -> str | None:
         return range_key(text)
