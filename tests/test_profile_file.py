@@ -87,8 +87,33 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert read_profile(path) == dataclasses.replace(PROFILE, source=str(path))
 
 
+def test_an_accuracy_that_its_counts_cannot_make_is_refused() -> None:
+    even = dataclasses.replace(model("a", 0.99), correct=18, samples=48, samples_each=(3, 3))
+    text = to_toml(
+        dataclasses.replace(
+            PROFILE, models=(even,), data=dataclasses.replace(PROFILE.data, questions=16)
+        )
+    )
+    assert (
+        "validation_accuracy: is 0.99, and 18 of 48 correct samples on 16 questions make 0.375"
+        in (refusal(text))
+    )
+    true = parse_profile(Path("profile.toml"), text.replace("= 0.99", "= 0.375"))
+    assert true.models[0].samples_each == (3, 3)
+    ragged = text.replace("= 0.99", "= 0.4").replace("[3, 3]", "[1, 9]")
+    assert parse_profile(Path("profile.toml"), ragged).accuracies == {"a": 0.4}
+    assert "which do not make 48" in refusal(text.replace("[3, 3]", "[4, 9]"))
+    assert "validation_accuracy" in refusal(changed("= 0.25", "= 0.99"))
+
+
+def test_few_questions_are_told_in_the_file() -> None:
+    assert "# Careful: chosen on 4 questions: fewer than 50 hardly" in to_toml(PROFILE)
+    many = dataclasses.replace(PROFILE, data=dataclasses.replace(PROFILE.data, questions=50))
+    assert "Careful" not in to_toml(many)
+
+
 _WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
-_SHARES = st.floats(0, 1)
+_SHARES = st.floats(0.1, 0.75)  # what 3 correct samples on 4 questions allow
 
 
 @given(name=_WORDS, why=st.text(st.characters(exclude_categories=["Cs"])), share=_SHARES)

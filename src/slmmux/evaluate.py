@@ -108,7 +108,7 @@ def evaluate(
     if "single_greedy" in methods:
         missing = missing.plus(_greedy_shortage(table))
     if missing.samples and not plan.allow_missing:
-        raise UsageError(_refusal(table, plan.k, missing))
+        raise UsageError(refusal(table, plan.k, missing))
     methods, fitted_on = _with_calibration(table, methods, plan.k, accuracy, validation)
     bench = Bench(
         table,
@@ -245,7 +245,7 @@ def _greedy_shortage(table: Table) -> Shortage:
     return shortage(table.greedy.classes[:, places], names, 1, first=False)
 
 
-def _refusal(table: Table, k: int, missing: Shortage) -> str:
+def refusal(table: Table, k: int, missing: Shortage) -> str:
     """What is missing, where, and what to do."""
     questions = len(table.questions)
     lacking = "".join(

@@ -14,6 +14,7 @@ from slmmux.types import Interval, RuleName
 from slmmux.waves import Stopping
 
 SCHEMA = "slmmux.profile/1"
+FEW = 50  # questions: fewer are worth less than simply asking all models (docs/selection.md)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class ProfileModel:
         fingerprint: of everything that shaped the samples; a bank tells variants apart by it.
         settings: what shaped them, as far as the bank knows: model id, API, prompt (a hash),
             temperature, top_p, max_tokens. Never a key.
+        samples_each: the fewest and the most on one question; None in older files.
     """
 
     name: str
@@ -35,6 +37,7 @@ class ProfileModel:
     samples: int
     fingerprint: str
     settings: Mapping[str, Json]
+    samples_each: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +143,17 @@ class Profile:
     def voting(self) -> Rule:
         """The rule with its calibration."""
         return Rule(self.rule, self.calibration if self.rule == "calibrated" else None)
+
+    @property
+    def caution(self) -> str | None:
+        """What speaks against relying on the choice, in words; None where nothing does."""
+        if self.data.questions >= FEW:
+            return None
+        count = self.data.questions
+        return (
+            f"chosen on {count} question{'s' * (count != 1)}: fewer than {FEW} hardly tell models "
+            "or rules apart; until there are more, rather ask all models"
+        )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slmmux._version import __version__
+from slmmux.errors import UsageError
+from slmmux.evaluate import refusal
 from slmmux.profile import Data, Objective, Profile, ProfileModel, RuleAccuracy
 from slmmux.profile_size import SizeChoice, choose_size, why
 from slmmux.results import Json
@@ -12,6 +14,7 @@ from slmmux.rule_choice import Choice, RuleScore, choose_rule
 from slmmux.rules import RULES, Calibration
 from slmmux.search import Subset
 from slmmux.search_outcome import SearchOutcome
+from slmmux.subsamples import shortage
 from slmmux.table import MISSING, Table, lookup
 from slmmux.table_digest import digest, question_digest
 from slmmux.types import RuleName
@@ -56,17 +59,29 @@ class ProfileChoice:
         return self.candidates[self.size.size]
 
 
-def choose(table: Table, outcome: SearchOutcome, size: int | None = None) -> ProfileChoice:
+def choose(
+    table: Table, outcome: SearchOutcome, size: int | None = None, *, allow_missing: bool = False
+) -> ProfileChoice:
     """The rule for the best subset of every size, and the size.
 
     Args:
         table: that was searched.
         outcome: of the search.
         size: to take, whatever the scores; None is `choose_size`'s.
+        allow_missing: missing samples vote for nothing.
 
     Raises:
-        UsageError: the size was not searched.
+        UsageError: the size was not searched, samples are missing, or nobody was ever right.
     """
+    missing = shortage(table.samples.classes, table.models, outcome.sets.k, first=False)
+    if missing.samples and not allow_missing:
+        raise UsageError(refusal(table, outcome.sets.k, missing))
+    if not lookup(table.right, table.samples.classes).any():
+        raise UsageError(
+            f"no sample of any model is right on any of {len(table.questions)} questions, so "
+            "there is nothing to choose by: see whether the references and the kind of answer "
+            "(--kind) are right"
+        )
     candidates = {}
     for number, ranking in outcome.rankings.items():
         subset = ranking.subsets[0]
@@ -164,6 +179,7 @@ def _model(
     place = table.models.index(name)
     recorded = origin.models[place]
     classes = table.samples.classes[:, [place]]
+    counts = (classes != MISSING).sum(axis=2)
     return ProfileModel(
         name=names[name],
         validation_accuracy=outcome.accuracy.by_model[name],
@@ -171,6 +187,7 @@ def _model(
         samples=int((classes != MISSING).sum()),
         fingerprint=recorded.fingerprint,
         settings=_shown(recorded.settings),
+        samples_each=(int(counts.min()), int(counts.max())),
     )
 
 

@@ -15,6 +15,8 @@ from slmmux.rules import Calibration
 from slmmux.types import Interval
 from slmmux.waves import Risk, Stopping
 
+_ROUNDING = 1e-6  # of an accuracy that somebody copied
+
 
 def read_profile(path: str | Path) -> Profile:
     """The profile in this file.
@@ -64,13 +66,47 @@ def _contradictions(table: Mapping[str, Any]) -> Iterator[tuple[Key, str]]:
             places = [place for place, other in enumerate(names) if other == name]
             yield ("models", places[-1], "name"), f'"{name}" is also the name of another model'
     for place, model in enumerate(table["models"]):
-        if model["correct"] > model["samples"]:
-            what = f"is {model['correct']} of {model['samples']} samples"
-            yield ("models", place, "correct"), what
+        for key, what in _count_problems(model, table["data"]["questions"]):
+            yield ("models", place, key), what
     for place, score in enumerate(table.get("scores", ())):
         if score["ci95"][0] > score["ci95"][1]:
             yield ("scores", place, "ci95"), "ends before it begins; it is [low, high]"
     yield from _calibration_problems(table, names)
+
+
+def _count_problems(model: Mapping[str, Any], questions: int) -> Iterator[tuple[str, str]]:
+    """Where a model's accuracy, counts and questions cannot be true together.
+
+    The accuracy is the mean over questions of correct / samples, so with n_min to n_max samples a
+    question it lies between correct / (questions · n_max) and correct / (questions · n_min); and
+    what is wrong does so too.
+    """
+    correct, samples = model["correct"], model["samples"]
+    if correct > samples:
+        yield "correct", f"is {correct} of {samples} samples"
+        return
+    fewest, most = model.get("samples_each", (0, samples))
+    if not fewest * questions <= samples <= most * questions:
+        what = f"are {fewest} to {most} on {questions} questions, which do not make {samples}"
+        yield "samples_each", what
+        return
+    low, high = _possible(correct, questions, fewest, most)
+    if fewest:
+        wrong = _possible(samples - correct, questions, fewest, most)
+        low, high = max(low, 1 - wrong[1]), min(high, 1 - wrong[0])
+    if not low - _ROUNDING <= model["validation_accuracy"] <= high + _ROUNDING:
+        between = f"{low:.4g}" if high - low < _ROUNDING else f"{low:.4g} to {high:.4g}"
+        what = (
+            f"is {model['validation_accuracy']:g}, and {correct} of {samples} correct samples on "
+            f"{questions} questions make {between}"
+        )
+        yield "validation_accuracy", what
+
+
+def _possible(correct: int, questions: int, fewest: int, most: int) -> tuple[float, float]:
+    """Between what the mean share of so many samples can be."""
+    high = min(1.0, correct / (questions * fewest)) if fewest else min(1.0, correct / questions)
+    return correct / max(questions * most, 1), high
 
 
 def _calibration_problems(
@@ -117,7 +153,9 @@ def _stopping(value: Any) -> Stopping | None:
 
 
 def _model(row: Mapping[str, Any]) -> ProfileModel:
-    return ProfileModel(**{**row, "settings": dict(row.get("settings", {}))})
+    each = row.get("samples_each")
+    told = {"samples_each": None if each is None else tuple(each)}
+    return ProfileModel(**{**row, **told, "settings": dict(row.get("settings", {}))})
 
 
 def _calibration(table: Mapping[str, Any]) -> Calibration | None:

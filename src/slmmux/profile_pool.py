@@ -62,7 +62,7 @@ def apply_profile(profile: Profile, config: Config) -> Applied:
     warnings = tuple(
         warning
         for model in profile.models
-        for warning in _changes(model, settings_of(pool[model.name]))
+        for warning in changed_settings(model, settings_of(pool[model.name]))
     )
     return Applied(dataclasses.replace(config, models=models, mux=mux), warnings)
 
@@ -103,10 +103,16 @@ def _other_models(profile: Profile, pool: Mapping[str, Model]) -> Iterator[str]:
                 )
 
 
-def _changes(model: ProfileModel, now: Mapping[str, object]) -> Iterator[str]:
-    for key in _TOLD:
-        then = model.settings.get(key, now[key])
-        if then == now[key]:
+def changed_settings(model: ProfileModel, now: Mapping[str, object]) -> Iterator[str]:
+    """What shapes its samples otherwise than on the validation questions, a sentence each.
+
+    Args:
+        model: of the profile.
+        now: its settings now, as far as they are known.
+    """
+    for key in (*_IDENTITY, *_TOLD):
+        then = model.settings.get(key)
+        if then is None or now.get(key) in (None, then):
             continue
         if key == "prompt":
             yield f"{model.name}: asked with another prompt than on the validation questions"

@@ -40,6 +40,7 @@ class ModelTable(TypedDict):
     validation_accuracy: _Share
     correct: _Count
     samples: _Count
+    samples_each: NotRequired[Annotated[list[_Count], Len(2, 2)]]
     fingerprint: Text
     settings: NotRequired[SettingsTable]
 

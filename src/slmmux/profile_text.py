@@ -25,7 +25,10 @@ _TOP = {
     "k": "samples from each model, at most",
     "seed": "of everything random in this choice",
 }
-_MODEL = {"validation_accuracy": "mean share of correct samples; settles ties"}
+_MODEL = {
+    "validation_accuracy": "mean over questions of the share of correct samples; settles ties",
+    "samples_each": "the fewest and the most on one question",
+}
 _OBJECTIVE = {
     "lambda": "how much contradictions count",
     "union": "share of questions that some model gets right",
@@ -35,7 +38,7 @@ _OBJECTIVE = {
 _CALIBRATION = {
     "k": "what it was fitted for",
     "sharpness": "how much votes say",
-    "outside": "how likely it is that no answer is right",
+    "outside": "log of the weight of 'no answer is right': higher is less sure",
     "spread": "how much the models were found to differ",
     "questions": "it was fitted on",
 }
@@ -52,6 +55,8 @@ def to_toml(profile: Profile) -> str:
     document = tomlkit.document()
     for line in _HEAD:
         document.add(tomlkit.comment(line))
+    if profile.caution is not None:
+        document.add(tomlkit.comment(f"Careful: {profile.caution}."))
     for key, value in _table(_top(profile), _TOP).items():
         document.add(key, value)
     document.add("models", _tables([_model(model) for model in profile.models]))
@@ -88,6 +93,7 @@ def _model(model: ProfileModel) -> Table:
             "validation_accuracy": model.validation_accuracy,
             "correct": model.correct,
             "samples": model.samples,
+            "samples_each": None if model.samples_each is None else list(model.samples_each),
             "fingerprint": model.fingerprint,
         },
         _MODEL,

@@ -75,7 +75,7 @@ def profile_of(
             ProfileModel(
                 name=name,
                 validation_accuracy=accuracy,
-                correct=1,
+                correct=max(1, round(4 * accuracy)),
                 samples=4,
                 fingerprint=fingerprint_of(settings_of(models[name])),
                 settings=settings_of(models[name]),

@@ -153,3 +153,41 @@ def test_a_profile_serves_the_pool_that_it_was_chosen_for(bank: Path, tmp_path: 
     found = slmmux("eval", "--bank", bank, "--profile", "p.toml", "--json", folder=tmp_path)
     notes = json.loads(found.stdout)["notes"]
     assert any("best in hindsight" in note for note in notes)
+
+
+def test_few_questions_are_told_and_so_is_what_was_asked_otherwise(
+    bank: Path, tmp_path: Path
+) -> None:
+    done = write(bank, tmp_path)
+    assert "warning: the profile was chosen on 30 questions: fewer than 50" in done.stderr
+    text = (tmp_path / "p.toml").read_text()
+    (tmp_path / "p.toml").write_text(text.replace("temperature = 0.5", "temperature = 0.9", 1))
+    found = slmmux("eval", "--bank", bank, "--profile", "p.toml", "--json", folder=tmp_path)
+    notes = json.loads(found.stdout)["notes"]
+    assert "odd: temperature is 0.5, and was 0.9 on the validation questions" in notes
+
+
+@pytest.mark.parametrize(
+    ("said", "refusal"),
+    [
+        ([["1", "1", "2"], ["1"]], "2 of 6 samples are missing for k = 3"),
+        ([["2", "2", "2"], ["3", "3", "3"]], "no sample of any model is right on any of 2"),
+    ],
+)
+def test_what_cannot_be_chosen_by_is_refused(
+    tmp_path: Path, said: list[list[str]], refusal: str
+) -> None:
+    rows = [
+        {"task": "t", "question_id": f"q{place}", "gold": "1", "kind": "number"}
+        | {"model": "m", "answers": answers}
+        for place, answers in enumerate(said)
+    ]
+    source, path = tmp_path / "bank.jsonl", tmp_path / "bank.db"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    import_file(path, source)
+    search = ("search", "--bank", path, "--sizes", 1, "--write", "p.toml")
+    done = slmmux(*search, folder=tmp_path)
+    assert (done.returncode, refusal in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "p.toml").exists()
+    if "missing" in refusal:
+        assert slmmux(*search, "--allow-missing", folder=tmp_path).returncode == 0

@@ -130,7 +130,7 @@ def evaluate(
             report=lambda m, share: report(share, f"draws of {m}"),
         )
     if by_profile is not None:
-        evaluation = notes_on(evaluation, by_profile, table)
+        evaluation = notes_on(evaluation, by_profile, table, bank)
     if json:
         print_json(to_json(evaluation))
     else:

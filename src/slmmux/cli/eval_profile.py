@@ -80,7 +80,9 @@ def _bare(profile: "Profile", table: "Table") -> dict[str, str]:
     }
 
 
-def notes_on(evaluation: "Evaluation", profile: "Profile", table: "Table") -> "Evaluation":
+def notes_on(
+    evaluation: "Evaluation", profile: "Profile", table: "Table", bank: Path
+) -> "Evaluation":
     """The evaluation with what a reader must know of the profile."""
     from slmmux.holdout import HINDSIGHT
     from slmmux.table_digest import question_digest
@@ -88,4 +90,25 @@ def notes_on(evaluation: "Evaluation", profile: "Profile", table: "Table") -> "E
     notes = [f"the profile serves {profile.rule}, k = {profile.k}: {', '.join(profile.names)}"]
     if question_digest(table) == profile.data.question_digest:
         notes.append(f"the profile was chosen on these same questions: {HINDSIGHT}")
+    if profile.caution is not None:
+        notes.append(f"the profile was {profile.caution}")
+    notes += _changes(profile, table, bank)
     return replace(evaluation, notes=(*evaluation.notes, *notes))
+
+
+def _changes(profile: "Profile", table: "Table", path: Path) -> list[str]:
+    """What shaped the bank's samples otherwise than those that the profile was chosen from."""
+    from slmmux.bank import Bank
+    from slmmux.pool_models import pool_models
+    from slmmux.profile_pool import changed_settings
+
+    tasks = list(dict.fromkeys(question.task for question in table.questions))
+    with Bank.open(path) as bank:
+        models = pool_models(bank.models(tasks), table.models)
+    bare = _bare(profile, table)
+    chosen = {model.name: model for model in profile.models}
+    return [
+        change
+        for name, model in zip(table.models, models, strict=True)
+        for change in changed_settings(chosen[bare[name]], model.model.settings)
+    ]

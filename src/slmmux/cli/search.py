@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from slmmux.cli.search_write import CreatedOption, SizeOption, WriteOption
+from slmmux.cli.search_write import CreatedOption, MissingOption, SizeOption, WriteOption
 from slmmux.cli.show import NARROWEST, JsonOption, at_least, console, print_json, progress
 from slmmux.cli.tables import (
     BankOption,
@@ -97,6 +97,7 @@ def search(
     write: WriteOption = None,
     size: SizeOption = None,
     created: CreatedOption = None,
+    allow_missing: MissingOption = False,
     json: JsonOption = False,
 ) -> None:
     """Find the models that answer best together.
@@ -112,7 +113,7 @@ def search(
     from slmmux.search_outcome import to_json
     from slmmux.search_run import SearchPlan, run_search
 
-    wanted = Wanted(path=write, size=size, created=created)
+    wanted = Wanted(path=write, size=size, created=created, allow_missing=allow_missing)
     plan = SearchPlan(
         sizes=sizes_in(sizes),
         weight=_weight(weight),

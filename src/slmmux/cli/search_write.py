@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slmmux.cli.show import working
+from slmmux.cli.show import console, working
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,6 +45,12 @@ CreatedOption = Annotated[
         show_default=False,
     ),
 ]
+MissingOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing", help="With --write: missing samples vote for nothing; else refused."
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +73,7 @@ class Wanted:
     path: Path | None
     size: int | None
     created: str | None
+    allow_missing: bool
 
     def __post_init__(self) -> None:
         from slmmux.errors import UsageError
@@ -75,8 +82,13 @@ class Wanted:
             _need_tomlkit()
             _check_target(self.path)
             return
-        for option, value in (("--size", self.size), ("--created", self.created)):
-            if value is not None:
+        options = {
+            "--size": self.size is not None,
+            "--created": self.created is not None,
+            "--allow-missing": self.allow_missing,
+        }
+        for option, given in options.items():
+            if given:
                 raise UsageError(f"{option} is about the profile, which --write FILE asks for")
 
 
@@ -91,9 +103,11 @@ def write_profile(
     if wanted.path is None:
         return None
     with working("comparing rules"):
-        choice = choose(table, outcome, wanted.size)
+        choice = choose(table, outcome, wanted.size, allow_missing=wanted.allow_missing)
     profile = profile_of(choice, table, outcome, _origin(bank, table, wanted.created))
     write_whole(wanted.path, to_toml(profile).encode())
+    if profile.caution is not None:
+        console(stderr=True).print(f"warning: the profile was {profile.caution}", style="yellow")
     return Written(path=wanted.path, choice=choice, profile=profile)
 
 
