@@ -144,6 +144,16 @@ def test_a_time_limit_gives_the_best_found_and_a_bound_that_holds() -> None:
     assert cut.subsets[0].objective <= best.objective <= cut.bound <= 1
 
 
+def test_sizes_that_the_time_limit_kept_from_being_begun_say_so() -> None:
+    correct, wrong = pool(30, 100, 1, 30)
+    clock = iter([0.0])
+    limits = Limits(time_limit_s=1, clock=lambda: next(clock, 9.0))
+    found = search(sets_of(correct, wrong), [3, 4, 6], limits=limits)
+    assert [ranking.begun for ranking in found.values()] == [True, False, False]
+    assert [len(ranking.subsets[0].members) for ranking in found.values()] == [3, 4, 6]
+    assert all(ranking.subsets[0].objective <= ranking.bound <= 1 for ranking in found.values())
+
+
 def test_progress_goes_to_the_whole() -> None:
     told: list[tuple[int, float]] = []
     correct, wrong = pool(12, 80, 2, 12)

@@ -83,3 +83,11 @@ def test_the_values_of_questions_add_up_to_the_objective() -> None:
     one = said[[0, 2], :, 7]  # question 7, three groups
     right, wrong = (one == 0).any(axis=0), (one == 1).any(axis=0)
     assert values.numbers[0, 7] == 3 * right.sum() - (right & wrong).sum()
+
+
+def test_a_bootstrap_that_runs_out_of_time_says_how_many_resamples_it_made() -> None:
+    values = {2: Values(np.array([[1.0, 0.0] * 9, [0.0, 1.0] * 9]), 1)}
+    left = iter([False, False])
+    cut = stability(values, np.random.default_rng(0), over=lambda: next(left, True))
+    assert cut[2].resamples == 200
+    assert stability(values, np.random.default_rng(0), over=lambda: True) == {}

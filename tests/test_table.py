@@ -157,7 +157,9 @@ def test_several_settings_of_one_name_must_be_told_apart(tmp_path: Path) -> None
 
 def test_an_unknown_model_is_refused_with_what_there_is(tmp_path: Path) -> None:
     bank = bank_of(tmp_path, [row("q", "gemma", ["1"])])
-    with pytest.raises(UsageError, match=r"no model gemna; did you mean gemma\? It has gemma"):
+    with pytest.raises(
+        UsageError, match=r"no model gemna; did you mean gemma\? The bank has gemma"
+    ):
         table_of(bank, "gemna")
     with pytest.raises(UsageError, match="names gemma twice"):
         table_of(bank, "gemma", "gemma")

@@ -175,7 +175,7 @@ def _calibrated(
         if validation is not None:
             questions = len(validation.questions)
             fitted = Calibrated.fitted(fit(validation, k))
-            return fitted, f"fitted on the {questions} questions of {accuracy.source}"
+            return fitted, f"fitted on the {questions:,} questions of {accuracy.source}"
         crossed = cross_fit(table, k)
     except UsageError as problem:
         equal = np.ones((1, len(table.models)), np.int64)
@@ -249,7 +249,7 @@ def refusal(table: Table, k: int, missing: Shortage) -> str:
     """What is missing, where, and what to do."""
     questions = len(table.questions)
     lacking = "".join(
-        f"\n  {model}: {count} of {questions} questions lack some"
+        f"\n  {model}: {count:,} of {questions:,} questions lack some"
         for model, count in missing.questions.items()
     )
     return (
@@ -267,7 +267,7 @@ def _notes(
         notes.append(f"{missing.samples} missing samples vote for nothing (--allow-missing)")
     if plan.replays is not None and plan.replays < len(table.questions):
         notes.append(
-            f"draws of exact stopping are counted on {plan.replays} of {len(table.questions)} "
+            f"draws of exact stopping are counted on {plan.replays} of {len(table.questions):,} "
             "questions, chosen by the seed, and stand for all"
         )
     if plan.trials is not None and plan.trials > trials:

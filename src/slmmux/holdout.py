@@ -77,7 +77,7 @@ def halves(table: Table, share: float, seed: int) -> Halves:
         members.setdefault(content(question), []).append(place)
     if len(members) < len(Halves._fields):
         raise UsageError(
-            f"{len(table.questions)} questions, {len(members)} different: too few to keep some "
+            f"{len(table.questions):,} questions, {len(members):,} different: too few to keep some "
             "for testing"
         )
     groups = [members[text] for text in sorted(members, key=lambda text: _hash(seed, text))]

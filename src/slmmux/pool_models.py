@@ -68,5 +68,6 @@ def _about(model: "BankModel") -> str:
 def _unknown(name: str, recorded: "Sequence[BankModel]") -> str:
     known = list(dict.fromkeys(model.name for model in recorded))
     close = get_close_matches(name, known, n=1)
-    meant = f"did you mean {close[0]}? " if close else ""
-    return f"the bank has no model {name}; {meant}It has {', '.join(known)}"
+    if close:
+        return f"no model {name}; did you mean {close[0]}? The bank has {', '.join(known)}"
+    return f"the bank has no model {name}; it has {', '.join(known)}"

@@ -84,7 +84,8 @@ def why(choice: SizeChoice) -> str:
     if choice.size == choice.leader:
         fewer = "" if choice.size == choice.sizes[0] else "fewer by more than one standard error, "
         more = "" if choice.size == choice.sizes[-1] else "more no better, "
-        return f"{models} answer best ({fewer}{more}".removesuffix(", ") + ")"
+        best = "answers best" if choice.size == 1 else "answer best"
+        return f"{models} {best} ({fewer}{more}".removesuffix(", ") + ")"
     return (
         f"{models}: the fewest within one standard error of the best number, {choice.leader}"
         f"{_compared(choice)}"

@@ -196,7 +196,7 @@ def _why(
     ranked: Sequence[RuleScore],
     calibration: Calibration,
 ) -> str:
-    questions = f"{len(chosen.scores)} validation questions"
+    questions = f"{len(chosen.scores):,} validation questions"
     if chosen is not default:
         found = lead(chosen.scores, default.scores)
         ahead, error = told_apart(found.ahead, found.stderr)
@@ -209,7 +209,7 @@ def _why(
     told = f"{_named(default)} on {questions}; next, {_named(other)}"
     if other.estimate.accuracy > default.estimate.accuracy:
         told = (
-            f"{_named(default)} on {questions}; {_named(other)} is ahead by no more than the "
+            f"{_named(default)} on {questions}; {_named(other)}, ahead by no more than the "
             "standard error of the difference"
         )
     if default.rule == "calibrated" and len(set(calibration.weights)) == 1:

@@ -75,7 +75,9 @@ def best_subsets(validation: Table, sizes: Sequence[int] | None = None) -> Subse
     wanted = range(1, MOST_MODELS + 1) if sizes is None else sizes
     within = sorted({size for size in wanted if 1 <= size <= pool})
     if not within:
-        raise UsageError(f"the pool has {pool} models, and no subset of the sizes asked for")
+        raise UsageError(
+            f"the pool has {pool} model{'s' * (pool != 1)}, and no subset of the sizes asked for"
+        )
     found = search(sets, within)
     notes = ("search: with one sample a model, a wrong one counts as consistent",) if k == 1 else ()
     return Subsets(
@@ -117,7 +119,7 @@ def run_scaling(
 def _refusal(tables: Sequence[Table], k_max: int, least: int) -> str:
     missing = [shortage(t.samples.classes, t.models, k_max, first=False) for t in tables]
     lacking = "".join(
-        f"\n  {model}: {count} of {len(table.questions)} questions lack some"
+        f"\n  {model}: {count:,} of {len(table.questions):,} questions lack some"
         for table, found in zip(tables, missing, strict=True)
         for model, count in found.questions.items()
     )
@@ -146,7 +148,7 @@ def _notes(split: Split) -> list[str]:
     notes = guess_notes(split.test)
     if split.common and not split.hindsight:
         notes.append(
-            f"{split.common} of the {len(split.test.questions)} tested questions are also "
+            f"{split.common:,} of the {len(split.test.questions):,} tested questions are also "
             "validation questions: for these, choices are made in hindsight"
         )
     return notes

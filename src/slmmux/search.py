@@ -68,6 +68,7 @@ class Ranking:
         total: how many subsets of this size there are.
         proven: nothing is better than what is ranked; else the time limit came first.
         bound: no subset of this size has a higher objective.
+        begun: False where the time limit came before this size: what is ranked is a guess.
     """
 
     size: int
@@ -75,6 +76,7 @@ class Ranking:
     total: int
     proven: bool
     bound: Fraction
+    begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,13 @@ class Limits:
         """Tell how far it is; whether there is time left."""
         if self.report is not None:
             self.report(size, share)
+        return not self.over()
+
+    def over(self) -> bool:
+        """Whether there is no time left."""
         if self.time_limit_s is None or self.began is None:
-            return True
-        return self.clock() - self.began < self.time_limit_s
+            return False
+        return self.clock() - self.began >= self.time_limit_s
 
 
 def search(
@@ -133,11 +139,13 @@ def search(
     seeds: npt.NDArray[np.intp] | None = None
     for size in sorted(set(sizes)):
         best = Best(top, np.empty(0, np.int64), np.empty((0, size), np.intp))
-        start(pool, best, size, seeds)
+        begun = not found or not limits.over()
+        start(pool, best, size, seeds, improve=begun)
         tree = Tree(pool, best, size)
-        tree.run(partial(limits.go_on, size))
+        if begun:
+            tree.run(partial(limits.go_on, size))
         seeds = best.members
-        found[size] = _ranking(sets, tree, weight)
+        found[size] = _ranking(sets, tree, weight, begun=begun)
     return found
 
 
@@ -196,17 +204,19 @@ def check_sizes(sets: SearchSets, sizes: Sequence[int], top: int) -> None:
         raise UsageError(f"top is {top}; make it 1 or more")
 
 
-def _ranking(sets: SearchSets, tree: Tree, weight: Fraction) -> Ranking:
+def _ranking(sets: SearchSets, tree: Tree, weight: Fraction, *, begun: bool) -> Ranking:
     subsets = tuple(evaluated(sets, row, weight) for row in tree.best.members.tolist())
     bound = subsets[0].objective
     if tree.open:
         # key = M · q · cells · O + U, and U is 0 or more.
+        # A tree that was not begun knows no bound: no O is above 1.
         value = Fraction(tree.bound // (sets.cells + 1), weight.denominator * sets.cells)
-        bound = max(bound, value)
+        bound = max(bound, min(value, Fraction(1)))
     return Ranking(
         size=tree.size,
         subsets=subsets,
         total=tree.total,
         proven=not tree.open,
         bound=bound,
+        begun=begun,
     )

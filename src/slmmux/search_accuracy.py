@@ -177,11 +177,12 @@ def search_accuracy(
     """
     check_sizes(sets, sizes, top)
     limits = (limits or Limits()).started()
-    found = {}
+    found: dict[int, Ranking] = {}
     for size in sorted(set(sizes)):
         best = Best(top, np.empty(0, np.int64), np.empty((0, size), np.intp))
+        begun = not found or not limits.over()
         seen = _count_all(sets, votes, best, limits)
-        found[size] = _ranking(sets, votes, best, seen, weight)
+        found[size] = replace(_ranking(sets, votes, best, seen, weight), begun=begun)
     return found
 
 

@@ -127,6 +127,7 @@ def _subset(outcome: SearchOutcome, subset: Subset) -> dict[str, Json]:
 def _searched(ranking: Ranking) -> dict[str, Json]:
     return {
         "subsets": ranking.total,
+        "begun": ranking.begun,
         "proven": ranking.proven,
         "bound": float(ranking.bound),
     }

@@ -86,6 +86,7 @@ def run_search(table: Table, plan: SearchPlan, limits: Limits | None = None) -> 
     price = prices(table, sets.k)
     largest = range(1, max(sizes) + 1)
     front = pareto_front(votes, largest, price, limits=limits) if plan.pareto else None
+    stable = _stability(sets, votes, rankings, plan, limits)
     return SearchOutcome(
         task="+".join(dict.fromkeys(q.task for q in table.questions)),
         objective=plan.objective,
@@ -98,13 +99,17 @@ def run_search(table: Table, plan: SearchPlan, limits: Limits | None = None) -> 
         kinds=tuple(dict.fromkeys(table.kinds)),
         accuracy=accuracy,
         rankings=rankings,
-        stability=_stability(sets, votes, rankings, plan),
+        stability=stable,
         singles=singles,
         mux=mux,
         top=plan.top,
         prices=price,
         front=front,
-        notes=(*_notes(table, sets, plan), *_no_better(rankings, mux, singles)),
+        notes=(
+            *_notes(table, sets, plan),
+            *_no_better(rankings, mux, singles),
+            *_cut_short(rankings, stable, plan),
+        ),
     )
 
 
@@ -122,6 +127,18 @@ def _no_better(
     ]
     told = f"SLM-MUX with the best models is no more accurate than {alone} alone"
     return [f"size {', '.join(sizes)}: {told}"] if sizes else []
+
+
+def _cut_short(
+    rankings: Mapping[int, Ranking], stable: Mapping[int, Stability], plan: SearchPlan
+) -> list[str]:
+    """What the time limit left of the bootstrap."""
+    if not plan.resamples or all(ranking.total == 1 for ranking in rankings.values()):
+        return []
+    made = min((found.resamples for found in stable.values()), default=0)
+    if made == plan.resamples:
+        return []
+    return [f"bootstrap: the time limit came after {made:,} of {plan.resamples:,} resamples"]
 
 
 def _check(plan: SearchPlan) -> None:
@@ -159,31 +176,40 @@ def _rankings(
 
 
 def _stability(
-    sets: SearchSets, votes: Expected, rankings: Mapping[int, Ranking], plan: SearchPlan
+    sets: SearchSets,
+    votes: Expected,
+    rankings: Mapping[int, Ranking],
+    plan: SearchPlan,
+    limits: Limits,
 ) -> dict[int, Stability]:
-    """By size; nothing to say where there is one subset."""
+    """By size; nothing to say where there is one subset, or no time left."""
     if not plan.resamples:
         return {}
     values = {}
     for size, ranking in rankings.items():
         members = [subset.members for subset in ranking.subsets]
-        if ranking.total > 1:
-            values[size] = (
-                accuracy_values(votes, members)
-                if plan.objective == "accuracy"
-                else objective_values(sets, members, plan.weight)
-            )
-    return stability(values, np.random.default_rng(plan.seed), resamples=plan.resamples)
+        if ranking.total == 1:
+            continue
+        if plan.objective == "accuracy":
+            of_size = accuracy_values(votes, members, limits.over)
+        else:
+            of_size = None if limits.over() else objective_values(sets, members, plan.weight)
+        if of_size is None:
+            return {}
+        values[size] = of_size
+    rng = np.random.default_rng(plan.seed)
+    return stability(values, rng, resamples=plan.resamples, over=limits.over)
 
 
 def _notes(table: Table, sets: SearchSets, plan: SearchPlan) -> list[str]:
     notes = guess_notes(table)
     pool, left_out = len(sets.models), [n for n in plan.sizes if n > len(sets.models)]
     if left_out:
-        notes.append(f"the pool has {pool} models: there are no subsets of more")
+        notes.append(f"the pool has {pool} model{'s' * (pool != 1)}: there are no subsets of more")
     if sets.missing:
         notes.append(
-            f"{sets.missing} samples are missing and vote for nothing; `slmmux collect` draws them"
+            f"{sets.missing:,} samples are missing and vote for nothing; `slmmux collect` draws "
+            "them"
         )
     if sets.spare:
         used = sets.groups * sets.k

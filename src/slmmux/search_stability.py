@@ -6,9 +6,10 @@ take part; of these, one that is 6 standard errors behind the winner is taken ne
 interval is the normal one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from slmmux.search_accuracy import UNIT, Expected
 from slmmux.search_sets import SearchSets, unpacked
 from slmmux.types import Interval
+
+Over: TypeAlias = Callable[[], bool]
 
 RESAMPLES = 1_000
 _AT_ONCE = 100  # resamples
@@ -89,7 +92,11 @@ class Values:
 
 
 def stability(
-    values: Mapping[int, Values], rng: np.random.Generator, *, resamples: int = RESAMPLES
+    values: Mapping[int, Values],
+    rng: np.random.Generator,
+    *,
+    resamples: int = RESAMPLES,
+    over: Over = lambda: False,
 ) -> dict[int, Stability]:
     """The bootstrap, for several rankings on the same resamples.
 
@@ -97,14 +104,20 @@ def stability(
         values: ranking → its subsets' values, best first.
         rng: of the resamples.
         resamples: how many.
+        over: whether to be content with those made so far; with none there is nothing to say.
     """
     if not values:
         return {}
     near = {which: np.flatnonzero(_distances(v.numbers) <= _FAR) for which, v in values.items()}
     numbers = np.concatenate([v.numbers[near[which]] for which, v in values.items()])
-    sums = np.concatenate(
-        [counts @ numbers.T for counts in _drawn(numbers.shape[1], rng, resamples)]
-    )
+    parts = []
+    for counts in _drawn(numbers.shape[1], rng, resamples):
+        if over():
+            break
+        parts.append(counts @ numbers.T)
+    if not parts:
+        return {}
+    sums = np.concatenate(parts)
     found, begin = {}, 0
     for which, ranked in values.items():
         end = begin + len(near[which])
@@ -184,6 +197,13 @@ def objective_values(
     return Values(found, weight.denominator * sets.groups)
 
 
-def accuracy_values(votes: Expected, subsets: Sequence[Sequence[int]]) -> Values:
-    """Of the expected accuracy of SLM-MUX."""
-    return Values(np.array([votes.scores(members) for members in subsets]), UNIT)
+def accuracy_values(
+    votes: Expected, subsets: Sequence[Sequence[int]], over: Over = lambda: False
+) -> Values | None:
+    """Of the expected accuracy of SLM-MUX; None when the time is over before all are counted."""
+    found = np.empty((len(subsets), votes.questions))
+    for row, members in enumerate(subsets):
+        if over():
+            return None
+        found[row] = votes.scores(members)
+    return Values(found, UNIT)

@@ -8,7 +8,14 @@ from slmmux.search_cells import Candidates
 _STARTS = 5  # subsets that are grown and improved
 
 
-def start(candidates: Candidates, best: Best, size: int, seeds: Places | None = None) -> None:
+def start(
+    candidates: Candidates,
+    best: Best,
+    size: int,
+    seeds: Places | None = None,
+    *,
+    improve: bool = True,
+) -> None:
     """Offer good subsets: a high bar makes bounds effective.
 
     Args:
@@ -16,11 +23,15 @@ def start(candidates: Candidates, best: Best, size: int, seeds: Places | None = 
         best: takes what is found.
         size: models in a subset.
         seeds: [subsets × fewer models] pool positions of subsets worth growing.
+        improve: exchange models too; else only the best one that is grown is offered.
     """
     places = np.argsort(candidates.pool)
     grown = np.empty((1, 0), np.intp) if seeds is None else places[seeds[:_STARTS]]
     while grown.shape[1] < size:
         grown = _grown(candidates, grown)
+    if not improve:
+        best.offer(candidates.state(grown[:1]).keys, np.sort(candidates.pool[grown[:1]], axis=1))
+        return
     for row in grown:
         _climb(candidates, best, row)
 

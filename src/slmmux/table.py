@@ -247,7 +247,7 @@ def _check_references(questions: "Sequence[BankQuestion]") -> None:
     without = [q for q in questions if q.reference is None]
     if without:
         raise QuestionError(
-            f"{len(without)} of {len(questions)} questions have no reference answer, so they "
+            f"{len(without):,} of {len(questions):,} questions have no reference answer, so they "
             f"cannot be graded ({without[0].task} {without[0].name} is one): import them again "
             "with `gold`"
         )

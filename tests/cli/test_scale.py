@@ -60,6 +60,22 @@ def test_the_tables_fit_the_terminal_and_say_what_is_chosen(tmp_path: Path, colu
     assert "hindsight" not in out
 
 
+def test_no_figure_and_no_verdict_is_cut_off_in_80_columns(tmp_path: Path) -> None:
+    rows = [
+        {"task": "t", "question_id": str(q), "gold": "1", "model": model, "kind": "number"}
+        | {"answers": ["1"] * 3 if model == "sure" else ["2", "1", "1"]}
+        for q in range(8)
+        for model in ("sure", "other")
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    import_file(tmp_path / "bank.db", tmp_path / "rows.jsonl")
+    code, out, err = run_scale("--bank", tmp_path / "bank.db")
+    assert code == 0, err
+    assert "…" not in out
+    assert "100%" in out
+    assert "best, enough" in out
+
+
 def test_without_other_questions_the_choice_is_best_in_hindsight(tmp_path: Path) -> None:
     code, out, _ = run_scale("--bank", bank_of(tmp_path), "--no-pooled", "--replays", 0)
     assert code == 0
@@ -88,7 +104,7 @@ def test_the_json_has_a_point_for_every_size_and_k(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("--k-max", 9), "take --k-max 3"),
-        (("--k-max", 1_000_000, "--allow-missing"), "1000000 is not in the range 1<=x<=1000"),
+        (("--k-max", 1_000_000, "--allow-missing"), "less than or equal to 1000"),
         (("--sizes", "0"), "--sizes 0: numbers of models from 1 up"),
         (("--holdout", "1"), "make it above 0 and below 1"),
         (("--holdout", "0.5", "--validation-bank", "bank.db"), "choose one of them"),

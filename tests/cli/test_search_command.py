@@ -76,7 +76,8 @@ def test_the_json_names_the_best_subset_of_every_size(tmp_path: Path) -> None:
     assert best["exact"] == {"objective": "1", "union": 3, "contradiction": 0, "cells": 3}
     assert found["winner"] == found["top"]["2"][0] == best
     assert found["best"]["3"]["contradiction"] == pytest.approx(1 / 3)
-    assert found["searched"]["2"] == {"subsets": 6, "proven": True, "bound": 1}
+    proven = {"begun": True, "proven": True}
+    assert found["searched"]["2"] == {"subsets": 6, **proven, "bound": 1}
     assert "the pool has 4 models: there are no subsets of more" in found["notes"]
 
 
@@ -120,7 +121,22 @@ def test_a_search_that_the_time_limit_ends_says_so_and_gives_a_bound(bank: Path)
     assert "warning: size 3: stopped by the time limit; the best found has " in flat
     assert "and no subset has more than 100.0%" in flat
     found = searched("--bank", bank, *options)
-    assert found["searched"]["3"] == {"subsets": 4, "proven": False, "bound": pytest.approx(1)}
+    assert found["searched"]["3"] == {
+        "subsets": 4,
+        "begun": True,
+        "proven": False,
+        "bound": pytest.approx(1),
+    }
+    assert found["stability"]["3"] is None
+    assert "bootstrap: the time limit came after 0 of 1,000 resamples" in found["notes"]
+
+
+def test_an_objective_beyond_one_is_no_percentage(bank: Path) -> None:
+    code, out, _ = run_search("--bank", bank, "--lambda", "1000", "--sizes", "4", "--top", "1")
+    assert code == 0
+    row = next(line for line in out.splitlines() if line.split()[:1] == ["4"])
+    assert "-" in row
+    assert "%" not in row.split()[row.split().index(next(w for w in row.split() if w[0] == "-"))]
 
 
 def test_a_bank_of_single_samples_needs_the_option_and_says_so(tmp_path: Path) -> None:

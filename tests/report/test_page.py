@@ -194,7 +194,7 @@ def test_gpqa_is_hidden_whatever_is_unpacked(secret: Written) -> None:
     assert index["rows"][0][4:6] == [[], None]
     assert details[0][0] == ["answer 1"]
     assert details[0][7] is None
-    assert "1 questions are hidden" in secret.path.read_text()
+    assert "1 question is hidden" in secret.path.read_text()
 
 
 def test_no_chart_or_file_tells_a_hidden_question(secret: Written) -> None:
@@ -280,3 +280,27 @@ def test_stated_confidence_is_held_against_what_was_right(report: Written) -> No
     votes = [row for row in rows_ if row["line"] == "SLM-MUX's votes ÷ k"]
     assert [(row["said"], row["right"], row["share"]) for row in votes] == [(1.0, 0.0, 1.0)]
     assert any(row["line"] == "calibrated probability" for row in rows_)
+
+
+def test_whose_answers_and_with_how_many_votes_are_taken_over_the_runs_of_the_accuracy(
+    tmp_path: Path,
+) -> None:
+    said = {"strong": ["1", "1", "2", "3", "1"], "weak": ["2", "2", "1", "1", "2"]}
+    content = [
+        {"task": "t", "question_id": f"q{place}", "gold": "1", "kind": "number"}
+        | {"model": model, "answers": answers[place:] + answers[:place]}
+        for place in range(5)
+        for model, answers in said.items()
+    ]
+    found = written(tmp_path, content)
+    (mux,) = found.measured.entries("mux")
+    by_name = {chart.name: chart.rows for chart in charts(found.page)}
+    shares = {"right": 0.0, "wrong": 0.0}
+    for row in by_name["attribution"]:
+        shares[str(row["outcome"])] += float(row["share"] or 0)
+    assert shares["right"] == pytest.approx(mux.estimate.accuracy)
+    assert sum(shares.values()) == pytest.approx(1)
+    votes = [row for row in by_name["reliability"] if row["line"] == "SLM-MUX's votes ÷ k"]
+    right = sum(float(row["right"] or 0) * float(row["share"] or 0) for row in votes)
+    assert right == pytest.approx(mux.estimate.accuracy)
+    assert found.measured.decided.runs == found.measured.evaluation.trials > 1

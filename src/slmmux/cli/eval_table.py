@@ -6,6 +6,7 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.table import Table
 
+from slmmux.cli.show import counted
 from slmmux.evaluation import Comparison, Entry, Evaluation
 from slmmux.methods import METHODS
 from slmmux.types import Interval
@@ -54,8 +55,8 @@ def _title(evaluation: Evaluation) -> str:
         else f"{evaluation.trials} subsets of {evaluation.k} samples"
     )
     return (
-        f"{evaluation.task}: {evaluation.questions:,} questions, {len(evaluation.models)} models, "
-        f"k = {evaluation.k} ({runs})"
+        f"{evaluation.task}: {counted(evaluation.questions, 'question')}, "
+        f"{counted(len(evaluation.models), 'model')}, k = {evaluation.k} ({runs})"
     )
 
 
@@ -111,8 +112,8 @@ def _compared(comparison: Comparison, evaluation: Evaluation) -> tuple[str, ...]
     found, mcnemar = comparison.difference, comparison.mcnemar
     return (
         other,
-        f"{100 * found.difference:+.1f}",
-        f"{100 * found.ci95.low:+.1f} to {100 * found.ci95.high:+.1f}",
+        f"{100 * found.difference:+z.1f}",
+        f"{100 * found.ci95.low:+z.1f} to {100 * found.ci95.high:+z.1f}",
         "–" if mcnemar is None else f"{mcnemar.only_this} : {mcnemar.only_other}",
         "–" if mcnemar is None else _probability(mcnemar.p_value),
     )

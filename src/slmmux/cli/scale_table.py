@@ -4,12 +4,16 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
+from slmmux.cli.show import at_least, counted
 from slmmux.metrics import Estimate
 from slmmux.scaling import Point, PooledPoint
 from slmmux.scaling_outcome import ScalingOutcome, mean_error
 from slmmux.theory import Approximation, Theory
+
+_WIDEST = 200  # columns
 
 
 def show(out: Console, outcome: ScalingOutcome) -> None:
@@ -27,8 +31,8 @@ def show(out: Console, outcome: ScalingOutcome) -> None:
 def _title(outcome: ScalingOutcome) -> str:
     split = outcome.split
     return (
-        f"{outcome.task}: {len(split.test.questions):,} questions, {len(split.test.models)} "
-        f"models, k = 1 to {outcome.plan.k_max}"
+        f"{outcome.task}: {counted(len(split.test.questions), 'question')}, "
+        f"{counted(len(split.test.models), 'model')}, k = 1 to {outcome.plan.k_max}"
     )
 
 
@@ -52,6 +56,8 @@ def _print_size(
             _mark(outcome, point),
             style="bold" if chosen else "",
         )
+    # Wider than the terminal, lines wrap there: no figure and no verdict is ever cut off.
+    at_least(out, Measurement.get(out, out.options.update(max_width=_WIDEST), table).maximum)
     out.print(table)
     out.print()
 
@@ -156,7 +162,7 @@ def _pooled(found: PooledPoint | None) -> str:
 
 
 def _signed(gain: float | None, digits: int) -> str:
-    return "" if gain is None else f"{100 * gain:+.{digits}f}"
+    return "" if gain is None else f"{100 * gain:+z.{digits}f}"
 
 
 def _both(found: Approximation | None) -> tuple[str, str]:
@@ -166,7 +172,12 @@ def _both(found: Approximation | None) -> tuple[str, str]:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.1%}"
+    return f"{_hundredths(share)}%"
+
+
+def _hundredths(share: float) -> str:
+    """`97.1`; `100` is as short as the others, so that columns keep their width."""
+    return f"{100 * share:z.1f}".replace("100.0", "100")
 
 
 def _points(error: float | None) -> str:
@@ -174,7 +185,7 @@ def _points(error: float | None) -> str:
 
 
 def _range(estimate: Estimate) -> str:
-    return f"{100 * estimate.ci95.low:.1f}–{100 * estimate.ci95.high:.1f}%"
+    return f"{_hundredths(estimate.ci95.low)}–{_hundredths(estimate.ci95.high)}%"
 
 
 # Columns that no point fills are left out.

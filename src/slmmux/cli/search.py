@@ -83,7 +83,8 @@ def search(
     time_limit: Annotated[
         float | None,
         typer.Option(
-            help="Seconds; then the best found, and a bound on what could be better.",
+            help="Seconds for the search, reading the bank aside; then the best found, and a bound "
+            "on what could be better.",
             min=0,
             show_default=False,
         ),

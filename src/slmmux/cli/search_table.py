@@ -5,6 +5,7 @@ from fractions import Fraction
 from rich.console import Console
 from rich.table import Table
 
+from slmmux.cli.show import counted
 from slmmux.search import Ranking
 from slmmux.search_outcome import SearchOutcome
 from slmmux.search_pareto import Front
@@ -31,7 +32,8 @@ def _title(outcome: SearchOutcome) -> str:
     sets = outcome.sets
     groups = f", {sets.groups} groups" if sets.groups > 1 else ""
     return (
-        f"{outcome.task}: {sets.questions:,} questions, {len(sets.models)} models, "
+        f"{outcome.task}: {counted(sets.questions, 'question')}, "
+        f"{counted(len(sets.models), 'model')}, "
         f"k = {sets.k}{groups}"
     )
 
@@ -102,6 +104,10 @@ def _print_warnings(out: Console, outcome: SearchOutcome) -> None:
 
 def _unproven(ranking: Ranking) -> str:
     best = ranking.subsets[0].objective
+    if not ranking.begun:
+        return (
+            f"size {ranking.size}: not begun, the time limit came first; what is shown is a guess"
+        )
     return (
         f"size {ranking.size}: stopped by the time limit; the best found has "
         f"{_percent(best)}, and no subset has more than {_percent(ranking.bound)}"
@@ -127,4 +133,5 @@ def _weight(weight: Fraction) -> str:
 
 
 def _percent(share: Fraction) -> str:
-    return f"{float(share):.1%}"
+    """A share in percent; O with a large λ is no share."""
+    return f"{float(share):.1%}" if abs(share) <= 1 else f"{float(share):,.1f}"

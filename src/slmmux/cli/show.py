@@ -40,6 +40,11 @@ def at_least(out: "Console", columns: int) -> "Console":
     return out
 
 
+def counted(count: int, word: str) -> str:
+    """`1 model`, `10,326 questions`."""
+    return f"{count:,} {word}{'s' * (count != 1)}"
+
+
 def seconds(duration_s: float) -> str:
     """`4 ms`, `0.35 s`, `12 s`."""
     if duration_s < 0.0995:  # noqa: PLR2004 - what rounds to 0.10 s

@@ -7,18 +7,29 @@ function chartData(name) {
   return { spec, columns, rows, records };
 }
 
+function cutOff(place) {
+  const edge = place.querySelector("svg").getBoundingClientRect().right;
+  return [...place.querySelectorAll(".role-legend")].some((legend) => legend.getBoundingClientRect().right > edge + 1);
+}
+
 async function draw(figure) {
   const { spec, records } = chartData(figure.dataset.chart);
   const place = figure.querySelector(".chart");
   const names = Math.round(Math.min(260, place.clientWidth * 0.42));
-  const columns = Math.max(1, Math.floor((place.clientWidth - 100) / 130));
-  const result = await vegaEmbed(place, { ...spec, datasets: { rows: records } }, {
+  const embed = (columns) => vegaEmbed(place, { ...spec, datasets: { rows: records } }, {
     mode: "vega-lite",
     renderer: "svg",
     actions: false,
     ast: true, // expressions are interpreted: the page allows no code that is made from text
     config: { ...config, axisY: { ...config.axisY, labelLimit: names }, legend: { ...config.legend, columns } },
   });
+  let columns = Math.max(1, Math.floor((place.clientWidth - 100) / 130));
+  let result = await embed(columns);
+  // A legend begins where the axis does, and how broad that is shows only when it is drawn.
+  while (columns > 1 && cutOff(place)) {
+    result.finalize();
+    result = await embed((columns -= 1));
+  }
   place.style.minHeight = "0";
   figure.view = result.view;
   figure.dataset.drawn = "yes";

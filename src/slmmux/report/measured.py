@@ -12,6 +12,7 @@ from slmmux.methods import METHODS, Budget, Decision, Method, budget_of
 from slmmux.methods.base import Amounts, Positions
 from slmmux.methods.calibrated import Calibrated
 from slmmux.methods.replays import exact_draws, replayed_rows
+from slmmux.report.decided import Decided, decided
 from slmmux.subsamples import filled, first_run
 from slmmux.table import Flags, Table, lookup
 
@@ -40,6 +41,7 @@ class Measured:
         mux_right: [questions].
         replayed: questions on which exact stopping was played, ascending.
         draws: [replayed × models] that it would have made.
+        decided: by SLM-MUX in all runs of the evaluation.
     """
 
     table: Table
@@ -54,6 +56,7 @@ class Measured:
     mux_right: Flags
     replayed: Positions
     draws: Amounts
+    decided: Decided
 
     @property
     def deciders(self) -> Positions:
@@ -114,6 +117,7 @@ def measure(
         mux_right=lookup(table.right, mux.picks)[:, 0],
         replayed=replayed,
         draws=exact_draws(budget.at(replayed), plan.schedule),
+        decided=decided(table, evaluation),
     )
 
 

@@ -15,11 +15,9 @@ def attribution(measured: Measured) -> Chart:
     """Whose answers SLM-MUX gives, and how many of them are right."""
     rows: list[Row] = []
     names, idle = measured.table.models, 0
-    questions = len(measured.deciders)
+    found = measured.decided
     for place, name in [*enumerate(names), (-1, _NOBODY)]:
-        decided = measured.deciders == place
-        right = int((decided & measured.mux_right).sum())
-        wrong = int(decided.sum()) - right
+        wrong, right = found.by_model[place].tolist()
         if not right + wrong and (place < 0 or len(names) > _SHOWN_IDLE):
             idle += place >= 0
             continue
@@ -28,8 +26,8 @@ def attribution(measured: Measured) -> Chart:
                 {
                     "model": name,
                     "outcome": outcome,
-                    "questions": count,
-                    "share": count / questions,
+                    "questions": count / found.runs,
+                    "share": count / found.total,
                     "order": order,
                 }
             )
@@ -48,11 +46,17 @@ def attribution(measured: Measured) -> Chart:
             tooltip=told(
                 ("model:N", "decided by", ""),
                 ("outcome:N", "its answer is", ""),
-                ("questions:Q", "questions", ","),
+                ("questions:Q", "questions", ",.1~f"),
                 ("share:Q", "of all", ".1%"),
             ),
         )
     )
+    notes = []
+    if found.runs > 1:
+        notes.append(f"Mean over the {found.runs} runs that its accuracy is the mean of.")
+    if idle:
+        decided = f"{idle} model{'s' * (idle != 1)} decided no question"
+        notes.append(f"{decided}: others were more confident.")
     return Chart(
         name="attribution",
         title="Whose answers SLM-MUX gives",
@@ -60,7 +64,9 @@ def attribution(measured: Measured) -> Chart:
         "wrong answers; all bars together are all questions.",
         rows=tuple(rows),
         spec=spec_of(drawing),
-        notes=(f"{idle} models decided no question: others were more confident.",) if idle else (),
+        notes=(f"{idle} model{'s' * (idle != 1)} decided no question: others were more confident.",)
+        if idle
+        else (),
     )
 
 

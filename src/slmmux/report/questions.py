@@ -112,8 +112,8 @@ def _notes(
         yield "The bank holds answers only: there are no texts of samples to show."
     if maker.hidden:
         yield (
-            f"{maker.hidden:,} questions are hidden, with their answers and samples: their authors "
-            "ask that they are not published."
+            f"{maker.hidden:,} question{'s are' if maker.hidden != 1 else ' is'} hidden, with "
+            "answers and samples: their authors ask that they are not published."
         )
 
 

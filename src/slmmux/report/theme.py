@@ -52,6 +52,7 @@ CONFIG: Mapping[str, Any] = {
         "domainColor": MUTED,
         "tickColor": MUTED,
     },
+    "axisX": {"labelOverlap": "greedy", "labelSeparation": 8},
     "axisY": {"labelLimit": 240},
     "legend": {
         "labelColor": INK,

@@ -1,9 +1,8 @@
 """How far a stated confidence can be trusted: said against what was right."""
 
 import altair as alt
-import numpy as np
 
-from slmmux.calibration import Reliability, reliability
+from slmmux.calibration import RUNS, Reliability, reliability
 from slmmux.report.chart import Chart, Row, data, percent, spec_of, told, without
 from slmmux.report.measured import Measured
 from slmmux.report.theme import MUTED, SERIES
@@ -47,7 +46,7 @@ def diagram(measured: Measured) -> Chart:
     error = (
         f"Expected calibration error of the calibrated probability: {100 * found.error:.1f} points "
         "on average between said and right, on questions that it was not fitted on. Votes ÷ k is "
-        "how sure SLM-MUX's model was of itself."
+        f"how sure SLM-MUX's model was of itself.{_taken_over(measured)}"
     )
     # From corner to corner: the rule is drawn once, from values of its own.
     ideal = base.transform_aggregate(count="count()").mark_rule(color=MUTED, strokeDash=[4, 3])
@@ -64,6 +63,16 @@ def diagram(measured: Measured) -> Chart:
     )
 
 
+def _taken_over(measured: Measured) -> str:
+    """Which runs the two are taken over, where there are several."""
+    if measured.decided.runs == 1:
+        return ""
+    return (
+        f" It is taken over the {measured.decided.runs} runs of the accuracies, the calibrated "
+        f"probability over {RUNS} runs of neighbouring samples, as it is fitted."
+    )
+
+
 def _calibrated(found: Reliability) -> list[Row]:
     return [
         {"line": _LINES[0], "said": b.probability, "right": b.right, "share": b.share}
@@ -72,17 +81,16 @@ def _calibrated(found: Reliability) -> list[Row]:
 
 
 def _votes(measured: Measured) -> list[Row]:
-    """By how many votes the deciding model's mode had, in the run of the first samples."""
-    answered = measured.deciders >= 0
-    places = np.arange(len(answered))
-    votes = measured.run.leads[places, measured.deciders]
+    """By how many votes the deciding model's mode had, in all runs of the evaluation."""
+    found = measured.decided.by_votes
+    k, answers = len(found) - 1, int(found[1:].sum())
     return [
         {
             "line": _LINES[1],
-            "said": count / measured.run.k,
-            "right": float(measured.mux_right[among].mean()),
-            "share": float(among.sum() / answered.sum()),
+            "said": count / k,
+            "right": int(found[count, 1]) / int(found[count].sum()),
+            "share": int(found[count].sum()) / answers,
         }
-        for count in range(1, measured.run.k + 1)
-        if (among := answered & (votes == count)).any()
+        for count in range(1, k + 1)
+        if found[count].any()
     ]

@@ -22,7 +22,8 @@ def summary(measured: Measured) -> str:
     evaluation = measured.evaluation
     (mux,) = measured.entries("mux")
     first = (
-        f"SLM-MUX answers {_percent(mux)} of {evaluation.questions:,} questions correctly, with "
+        f"SLM-MUX answers {_percent(mux)} of {evaluation.questions:,} "
+        f"{_plural('question', evaluation.questions)} correctly, with "
         f"k = {evaluation.k} {_plural('sample', evaluation.k)} from each of "
         f"{len(evaluation.models)} {_plural('model', len(evaluation.models))}."
     )
@@ -54,12 +55,14 @@ def _difference(compared: Comparison) -> str:
     points = f"{100 * abs(found.difference):.1f} points"
     if low == high == 0:
         return "SLM-MUX is equal to it on every question"
-    interval = f"95% interval {100 * low:+.1f} to {100 * high:+.1f}"
+    if round(100 * low, 1) == round(100 * high, 1) == 0:
+        return "the two differ by less than 0.1 points"
+    interval = f"95% interval {100 * low:+z.1f} to {100 * high:+z.1f}"
     if low > 0:
         return f"SLM-MUX is better by {points} ({interval})"
     if high < 0:
         return f"SLM-MUX is worse by {points} ({interval})"
-    return f"the difference of {100 * found.difference:+.1f} points ({interval}) may be chance"
+    return f"the difference of {100 * found.difference:+z.1f} points ({interval}) may be chance"
 
 
 def facts(measured: Measured) -> list[tuple[str, str]]:
