@@ -105,6 +105,11 @@ def test_a_file_may_be_named_by_a_text(folder: Path) -> None:
     assert load_config("pool.toml") == read_config("pool.toml") == load_config(Path("pool.toml"))
 
 
+def test_a_built_in_pool_that_is_misspelt_is_suggested() -> None:
+    with pytest.raises(ConfigError, match=r"pools: .*candidates; did you mean candidates\?"):
+        load_config("canddates")
+
+
 def test_a_named_file_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"pool\.toml: there is no such file; `slmmux init`"):
         load_config(Path("pool.toml"))

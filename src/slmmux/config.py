@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,12 @@ def find_config(explicit: str | Path | None = None) -> Path | None:
     named = Path(name)
     if not named.is_file():
         whose = "" if explicit else f"{VARIABLE} names it, but "
-        raise ConfigError(f"{named}: {whose}there is no such file; `slmmux init` writes one")
+        near = get_close_matches(str(name), POOLS, n=1)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(
+            f"{named}: {whose}there is no such file; `slmmux init` writes one. Built-in pools: "
+            f"{', '.join(POOLS)}{guess}"
+        )
     return named
 
 

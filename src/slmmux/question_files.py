@@ -117,6 +117,8 @@ def _json_rows(text: str) -> Iterator[tuple[int, Cells | str]]:
 
 
 def _csv_rows(text: str, column: str) -> Iterator[tuple[int, Cells | str]]:
+    if not text.strip():
+        return  # no questions, as in an empty file of JSON Lines; not a wrong header
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         yield line, "a NUL byte; save the file as CSV in UTF-8"

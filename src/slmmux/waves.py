@@ -76,7 +76,9 @@ class Plan:
             known = ", ".join(get_args(Schedule))
             raise UsageError(f"schedule is {self.schedule!r}; it can be one of {known}")
         if self.deadline_s is not None and not 0 < self.deadline_s < math.inf:
-            raise UsageError(f"deadline is {self.deadline_s:g} s; it must be above 0, or None")
+            raise UsageError(
+                f"deadline is {self.deadline_s:g} s; make it above 0; leave it out for no deadline"
+            )
         if self.abstain_below is not None and not 0 < self.abstain_below <= 1:
             raise UsageError(
                 f"abstain_below is {self.abstain_below:g}; it is a probability, so make it above 0 "

@@ -85,7 +85,7 @@ def test_many_other_texts_are_listed_up_to_a_limit(tmp_path: Path) -> None:
     second = bank_of(tmp_path / "b.db", ROW | {"answers": ["2"] * 50})
     with pytest.raises(BankConflictError) as caught:
         merged(first, second)
-    assert len(str(caught.value).splitlines()) == 22
+    assert len(str(caught.value).splitlines()) == 23
 
 
 def test_merged_references_can_change_how_answers_are_read(tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ def test_no_readable_answer_is_exit_code_1_with_the_text(
         (["x", "--schedule", "quick"], "draws, balanced, waves"),
         (["x", "--choices", "one"], "two or more"),
         (["x", "--pool", "nowhere.toml"], "there is no such file"),
+        (["x", "--pool", "canddates"], "did you mean candidates?"),
+        (["x", "--deadline", "0"], "above 0; leave it out for no deadline"),
         (["x", "-k", "0"], "k"),
     ],
 )

@@ -281,3 +281,15 @@ def test_help_names_every_command_and_the_exit_codes(tmp_path: Path) -> None:
 def test_an_export_to_a_full_disk_names_the_file_and_what_to_do(folder: Path) -> None:
     words = "the disk is full or a size limit is reached; make room and try again"
     assert f"/dev/full: {words}" in refused(folder, 4, "export", "bank.db", "/dev/full")
+
+
+def test_a_merge_that_fails_leaves_no_new_bank_and_says_what_to_do(folder: Path) -> None:
+    for name, answer in (("one", "4"), ("two", "5")):
+        write(folder, f"{name}.jsonl", ROW | {"answers": [answer]})
+        said(folder, "import", f"{name}.db", f"{name}.jsonl")
+    said(folder, "merge", "new.db", "one.db")
+    assert "need another run seed" in refused(folder, 4, "merge", "new.db", "two.db")
+    with closing(sqlite3.connect(folder / "two.db")) as connection:
+        connection.execute("DROP TABLE samples")
+    refused(folder, 4, "merge", "newer.db", "two.db")
+    assert not list(folder.glob("newer.db*"))

@@ -73,3 +73,9 @@ def test_the_demo_prints_every_method_and_eval_prints_the_same_again(tmp_path: P
     other = run(tmp_path, "demo", "--questions", "6", "--seed", "1")
     assert other.returncode == 2
     assert "holds other questions" in other.stderr
+
+
+def test_a_demo_where_nothing_can_be_kept_says_how_to_keep_it_elsewhere(tmp_path: Path) -> None:
+    done = run(tmp_path, "demo", "--bank", "nowhere/demo.db")
+    assert done.returncode == 2
+    assert "name files elsewhere with --bank and --report" in done.stderr

@@ -17,6 +17,7 @@ import pytest
 from slmmux.answer_files import AnswerFile
 from slmmux.cli.run import _answer_all, _Counts
 from slmmux.config import load_config
+from slmmux.errors import QuestionError
 from slmmux.question_files import read_questions
 from slmmux.testing import Fault, FaultEndpoint
 
@@ -108,6 +109,12 @@ def test_every_line_fits_its_schema_and_may_grow(servers: ExitStack, tmp_path: P
         schema.validate(row)
         schema.validate({**row, "new": 1})
     assert {row["schema"] for row in answers(tmp_path)} == {"slmmux.result/1", "slmmux.failure/1"}
+
+
+def test_an_empty_csv_has_no_questions_rather_than_a_wrong_header(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("\n")
+    with pytest.raises(QuestionError, match="there are no questions in it"):
+        read_questions(str(tmp_path / "empty.csv"))
 
 
 def test_csv_and_stdin_are_read_too(servers: ExitStack, tmp_path: Path) -> None:

@@ -113,6 +113,23 @@ def test_the_table_fits_the_terminal_and_says_how_sure_the_choice_is(
     assert "worth their cost" in flat
 
 
+def test_a_subset_that_only_pool_order_puts_first_is_told(tmp_path: Path) -> None:
+    said = {"never": ["2", "2", "3"], "seldom": ["2", "2", "1"]}
+    rows = [
+        {"task": "t", "question_id": f"q{i}", "gold": "1", "model": model, "kind": "number"}
+        | {"answers": answers}
+        for model, answers in said.items()
+        for i in range(6)
+    ]
+    source, bank = tmp_path / "rows.jsonl", tmp_path / "bank.db"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    import_file(bank, source)
+    code, out, err = run_search("--bank", bank, "--sizes", "1", "-k", "2")
+    flat = " ".join(out.split())
+    assert code == 0, err
+    assert "note: size 1: seldom is level with the best, with a higher mux" in flat
+
+
 def test_a_search_that_the_time_limit_ends_says_so_and_gives_a_bound(bank: Path) -> None:
     options = ("--objective", "accuracy", "--sizes", "3", "--time-limit", "0")
     code, out, _ = run_search("--bank", bank, *options)

@@ -114,7 +114,7 @@ async def test_corrupted_weights_are_reported_by_name(
 ) -> None:
     monkeypatch.setenv("SLMMUX_CACHE", str(tmp_path))
     (tmp_path / f"{NAME}.gguf").write_bytes(b"GGUF and then nothing")
-    with pytest.raises(WeightsError, match=f"{NAME}: .*corrupted.*--force"):
+    with pytest.raises(WeightsError, match=f"{NAME}: .*truncated.*--force"):
         await EmbeddedEngine(NAME).draw(ask())
 
 

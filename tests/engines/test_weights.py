@@ -187,7 +187,7 @@ def test_a_corrupted_file_is_reported_by_name_with_the_way_to_mend_it() -> None:
 def test_a_truncated_file_is_reported() -> None:
     path = weights.pull(tiny())
     path.write_bytes(CONTENT[:100])
-    with pytest.raises(WeightsError, match="100 bytes"):
+    with pytest.raises(WeightsError, match=rf"is truncated: 100 bytes of {len(CONTENT):,}; mend"):
         weights.load(tiny())
 
 

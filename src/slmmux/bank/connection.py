@@ -103,33 +103,39 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
+    return _connected(uri(path, mode))
+
+
+def _connected(where: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        uri(path, mode), uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        where, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
     )
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 
 
+def reading_uri(path: Path) -> str:
+    """SQLite's URI of a file that is only read, also where nothing can be written."""
+    with contextlib.closing(_open(path, "mode=ro")) as connection:
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            # In a folder that cannot be written WAL has no place for its index. Nobody else can
+            # write there either; a log that was left there holds samples, though.
+            left = path.with_name(f"{path.name}-wal")
+            blocked = error.sqlite_errorcode & _PRIMARY in (
+                sqlite3.SQLITE_CANTOPEN,
+                sqlite3.SQLITE_READONLY,
+            )
+            logged = left.exists() and left.stat().st_size
+            if not blocked or not os.access(path, os.R_OK) or logged:
+                raise
+            return uri(path, "immutable=1")
+    return uri(path, "mode=ro")
+
+
 def _readable(path: Path) -> sqlite3.Connection:
-    connection = _open(path, "mode=ro")
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
-        connection.close()
-        # In a folder that cannot be written WAL has no place for its index. Nobody else can
-        # write there either; a log that was left there holds samples, though.
-        left = path.with_name(f"{path.name}-wal")
-        blocked = error.sqlite_errorcode & _PRIMARY in (
-            sqlite3.SQLITE_CANTOPEN,
-            sqlite3.SQLITE_READONLY,
-        )
-        if not blocked or not os.access(path, os.R_OK) or (left.exists() and left.stat().st_size):
-            raise
-        return _open(path, "immutable=1")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    return _connected(reading_uri(path))
 
 
 def _checked(connection: sqlite3.Connection, path: Path, *, create: bool) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slmmux.bank.bank import Bank
-from slmmux.bank.connection import explained, transaction, uri
+from slmmux.bank.connection import explained, reading_uri, transaction
 from slmmux.bank.reading import apply, changes, guessed_kinds
 from slmmux.bank.rows import SAMPLE_COLUMNS, canonical_json
 from slmmux.errors import BankConflictError, BankError
@@ -87,7 +87,7 @@ def absorb(bank: Bank, path: Path, *, name: str, lines: bool = False) -> Absorbe
 @contextmanager
 def _attached(bank: Bank, path: Path) -> Iterator[None]:
     with bank.connection() as connection, explained(path):
-        connection.execute(f"ATTACH ? AS {_SCHEMA}", (uri(path, "mode=ro"),))
+        connection.execute(f"ATTACH ? AS {_SCHEMA}", (reading_uri(path),))
         connection.execute("CREATE TEMP TABLE question_of (theirs INTEGER PRIMARY KEY, ours)")
         connection.execute("CREATE TEMP TABLE model_of (theirs INTEGER PRIMARY KEY, ours)")
     try:
@@ -219,4 +219,8 @@ def _refuse(name: str, problems: Sequence[str]) -> None:
     if problems:
         more = [f"… and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else []
         shown = "\n  ".join([*problems[:_LISTED], *more])
-        raise BankConflictError(f"{name}: nothing was taken over, since\n  {shown}")
+        raise BankConflictError(
+            f"{name}: nothing was taken over, since\n  {shown}\n"
+            "Nothing in a bank is overwritten: samples of another run need another run seed "
+            "(`slmmux collect --seed`), and what differs otherwise a bank of its own"
+        )

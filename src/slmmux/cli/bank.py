@@ -1,6 +1,7 @@
 """`slmmux bank`: look into sample banks, fill them from files, write them to files, check them."""
 
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 from slmmux.cli.show import NARROWEST, JsonOption, at_least, console, print_json, share_done
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.table import Table
 
@@ -117,12 +118,34 @@ def merge(
 
     for other in others:
         Bank.open(other).close()
-    with Bank.open(bank, create=True) as opened, share_done("merging") as report:
+    with (
+        _removed_if_empty(bank),
+        Bank.open(bank, create=True) as opened,
+        share_done("merging") as report,
+    ):
         for number, other in enumerate(others, 1):
             absorbed = merge_banks(opened, other)
             report(number / len(others))
             console(stderr=True).print(f"{other}: {_new(absorbed)}", soft_wrap=True)
             _tell_kinds(absorbed.reread, "now read as")
+
+
+@contextmanager
+def _removed_if_empty(path: Path) -> "Iterator[None]":
+    """A bank that is made here and gets nothing, since something fails, is not left behind."""
+    from slmmux.bank import Bank
+    from slmmux.errors import BankError
+
+    is_new = not path.exists()
+    try:
+        yield
+    except BankError:
+        if is_new and path.exists():
+            with Bank.open(path) as bank:
+                is_empty = not bank.tasks() and not bank.models()
+            for end in ("", "-wal", "-shm") if is_empty else ():
+                path.with_name(path.name + end).unlink(missing_ok=True)
+        raise
 
 
 @app.command()

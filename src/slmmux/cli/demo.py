@@ -58,6 +58,7 @@ def demo(
     from slmmux.tasks.arithmetic import TASK, problems
 
     config = Config(models=demo_models())
+    _see_that_it_can_be_kept(bank)
     plan = Plan(task=TASK.name, problems=problems(questions, seed), k=k, run_seed=seed)
     _refuse_other_questions(bank, plan)
     collected = fill(bank, config, plan)
@@ -120,6 +121,23 @@ def _evaluated(path: Path, plan: "Plan") -> "tuple[Evaluation, list[Shown]]":
             bank, plan.problems, k=plan.k, run_seed=plan.run_seed, accuracies=accuracy.by_model
         )
     return evaluation, answers
+
+
+def _see_that_it_can_be_kept(bank: Path) -> None:
+    """The demo writes beside where it is started, which need not be a place of one's own.
+
+    Raises:
+        UsageError: nothing can be written there.
+    """
+    import os
+
+    from slmmux.errors import UsageError
+
+    if not os.access(bank.absolute().parent, os.W_OK):
+        raise UsageError(
+            f"{bank}: its folder is not there or cannot be written; start the demo in another "
+            "folder, or name files elsewhere with --bank and --report"
+        )
 
 
 def _refuse_other_questions(path: Path, plan: "Plan") -> None:

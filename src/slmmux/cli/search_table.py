@@ -120,12 +120,26 @@ def _print_notes(out: Console, outcome: SearchOutcome) -> None:
         maximised = f"O = union − λ · contra., λ = {_weight(outcome.weight)}"
     out.print(
         f"maximised: {maximised}; union: some model is correct ({outcome.correct}); contra.: while "
-        "another is consistently wrong; mux: accuracy of SLM-MUX; wins: share of the resamples, "
-        "ties shared",
+        "another is consistently wrong; mux: accuracy of SLM-MUX, expected over all ways to draw k "
+        "of the samples; wins: share of the resamples, ties shared",
         style="dim",
     )
+    for size, ranking in outcome.rankings.items():
+        _print_level(out, outcome, size, ranking)
     for note in outcome.notes:
         out.print(f"note: {note}")
+
+
+def _print_level(out: Console, outcome: SearchOutcome, size: int, ranking: Ranking) -> None:
+    """Name the subset that only the order of the pool puts below one with a lower mux."""
+    best = ranking.subsets[0]
+    level = [s for s in ranking.subsets if (s.objective, s.union) == (best.objective, best.union)]
+    other = max(level, key=lambda subset: outcome.mux[subset.members])
+    if outcome.mux[other.members] > outcome.mux[best.members]:
+        out.print(
+            f"note: size {size}: {', '.join(outcome.names(other.members))} is level with the best, "
+            "with a higher mux; equals are listed in pool order"
+        )
 
 
 def _weight(weight: Fraction) -> str:

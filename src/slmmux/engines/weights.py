@@ -25,6 +25,7 @@ from slmmux.engines.installer import open_member
 from slmmux.errors import WeightsError
 
 _CHUNK = 1 << 20  # bytes
+_ROUNDED = 1_000_000  # bytes: what the catalog says of a file on the hub is exact to these
 _LOCK_POLL_S = 0.2
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -191,9 +192,16 @@ def _compare(model: CatalogModel, path: Path, digest: str, expected: str | None)
     size = path.stat().st_size
     if expected is None or digest == expected:
         return
+    mend = f"mend it with: slmmux models pull {model.name} --force"
+    exact = model.sha256 is not None
+    if size < model.size_bytes - (0 if exact else _ROUNDED):
+        raise WeightsError(
+            f"{model.name}: {path} is truncated: {size:,} bytes of "
+            f"{'' if exact else 'about '}{model.size_bytes:,}; {mend}"
+        )
     raise WeightsError(
         f"{model.name}: {path} is corrupted: {size} bytes with SHA-256 {digest[:16]}…, where "
-        f"{expected[:16]}… is expected; mend it with: slmmux models pull {model.name} --force"
+        f"{expected[:16]}… is expected; {mend}"
     )
 
 
