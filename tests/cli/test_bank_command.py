@@ -293,3 +293,23 @@ def test_a_merge_that_fails_leaves_no_new_bank_and_says_what_to_do(folder: Path)
         connection.execute("DROP TABLE samples")
     refused(folder, 4, "merge", "newer.db", "two.db")
     assert not list(folder.glob("newer.db*"))
+
+
+def test_an_analysis_refuses_a_bank_that_is_damaged_where_it_does_not_look(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "bank.db")) as connection:
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'claims' AND type = 'table'"
+        ).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with (folder / "bank.db").open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    done = subprocess.run(
+        [SLMMUX, "eval", "--bank", "bank.db"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert "bank.db: damaged" in done.stderr

@@ -118,8 +118,10 @@ def read_table(
 ) -> "Table":
     """The samples that the options name."""
     from slmmux.bank import Bank
+    from slmmux.bank.checks import refuse_damage
 
     with working(f"reading {path}"), Bank.open(path) as bank:
+        refuse_damage(bank)
         return _table_in(bank, path, tasks, models, run_seed, kind=_read_as(kind))
 
 
@@ -165,8 +167,10 @@ def _warn_of_few(parts: "Split", holdout: float) -> None:
 def read_validation(path: Path, table: "Table", run_seed: int | None, kind: str | None) -> "Table":
     """The table's models on another bank: on the same tasks where it holds them."""
     from slmmux.bank import Bank
+    from slmmux.bank.checks import refuse_damage
 
     with working(f"reading {path}"), Bank.open(path) as bank:
+        refuse_damage(bank)
         return _same_models_in(bank, path, table, run_seed, _read_as(kind))
 
 
