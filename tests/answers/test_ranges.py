@@ -6,13 +6,15 @@ from slmmux.answers import canonical_key, read
 from slmmux.types import Kind
 
 BOUNDS = [
-    ("3 or more", "at least 3", "no less than 3", "3 apples or more", "a minimum of 3"),
-    ("more than 3", "greater than 3"),
+    ("3 or more", "at least 3", "no less than 3", "3 apples or more", "a minimum of 3", "3+"),
+    ("more than 3", "over 3", "greater than 3"),
     ("3 or less", "at most 3", "no more than 3", "up to 3", "3 or fewer"),
     ("less than 3", "fewer than 3"),
     ("3 to 5", "between 3 and 5", "from 3 to 5", "3-5"),
     ("Alice 3, Bob 5", "Alice: 3 and Bob: 5", "Bob 5, Alice 3"),
     ("Alice 5, Bob 3",),
+    ("3 apples and 4 oranges", "4 oranges, 3 apples"),
+    ("20-25%", "20% to 25%"),
     ("11 base 2", "11 in base 2", "11 (base 2)"),
     ("11", "11.0"),
     ("3", "three"),

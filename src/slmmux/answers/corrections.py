@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 _MARKER = re.compile(
-    r"""(?:^|(?<=[.!?;\n)}$*—])[\s*_"'”’)$]{0,9}|(?<=[\w,]\s)(?=wait\b))
+    r"""(?:^|(?<=[.!?;\n)}$*—])[\s*_"'”’)$]{0,9}|(?<=[\w,–—-]\s)(?=wait\b))
         (?:(?:oh|no|hmm+|but)\b[\s,.…]*)?
         (?:(?P<weak>no)
           |wait|hold\ on|oops|whoops|actually|correction|scratch\ that|sorry|apologies|my\ mistake

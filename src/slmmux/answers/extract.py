@@ -33,7 +33,7 @@ from slmmux.types import Kind
 
 _YES_NO = re.compile(
     r"\b((?:not|isn['’]t|n['’]t\ be)\s(?:true|false|correct)|yes|no|true|false|nope|yeah"
-    r"|(?<=\bis\s)(?:in)?correct)\b",
+    r"|(?:(?<=\bis\s)|(?<=['’]s\s))(?:in)?correct)\b",
     re.IGNORECASE,
 )
 # `**Paris**, the capital`: the answer is what is emphasised.
@@ -57,7 +57,7 @@ _FIRST_WORD = re.compile(
     r"[\s*_`\"'(]*(yes|no|true|false|nope|yeah"
     r"|(?:correct|incorrect|absolutely|certainly|definitely)(?=[\s*_`]*[.!,]|$)"
     r"|(?:absolutely|certainly|definitely|of\scourse)\snot"
-    r"|(?:that|it|this)\s(?:is|['’]s)\snot\sthe\scase|(?:that|it|this)\s(?:is|['’]s)\sthe\scase)\b",
+    r"|(?:that|it|this)(?:\sis|['’]s)\s(?:not\s)?the\scase)\b",
     re.IGNORECASE,
 )
 

@@ -43,8 +43,12 @@ _BOLD = re.compile(rf"\*\*\s*((?:[-−]\s?)?[$€£]?{DECIMAL}%?)(?![.):]\s)[^*\
 _SUBORDINATE = re.compile(r",?\s(?:when|if|because|since|given|assuming|where)\s")
 # Before a number that the reply denies: “is not 5”, “cannot be 5”, “6, not 5”.
 _DENIAL = re.compile(
-    r"(?:\b(?:not|cannot|never)|n['’]t)(?:\s+be|\s+equal(?:\s+to)?)?\s*[*_\"'“($]{0,4}$",
+    r"(?:\b(?:not|cannot|never|neither|nor|anything\s+but)|n['’]t)(?:\s+be|\s+equal(?:\s+to)?)?\s*[*_\"'“($]{0,4}$",
     re.IGNORECASE,
+)
+# “I don't think the answer is 5”
+_DOUBT = re.compile(
+    r"\bI\s+(?:doubt|(?:don['’]t|do\s+not)\s+(?:think|believe))\s[^.,;!?\n\d]{0,40}$", re.IGNORECASE
 )
 _NO_SOLUTION = re.compile(
     r"(?:there\s+(?:is|are|exists?)\s+)?no\s+(?:real\s+)?solutions?(?:\s+exists?)?[.!]?",
@@ -150,7 +154,9 @@ def _last_kept(reply: str, tokens: list[re.Match[str]]) -> str | None:
 
 
 def _is_denied(reply: str, place: int) -> bool:
-    return bool(_DENIAL.search(reply, max(0, place - 30), place))
+    if _DENIAL.search(reply, max(0, place - 30), place):
+        return True
+    return bool(_DOUBT.search(reply, max(0, place - 60), place))
 
 
 def _ranged(text: str) -> str | None:

@@ -1,22 +1,23 @@
 """Answers that are more than one number: bounds, ranges, numbers of several people, bases.
 
 “3 or more” and “at least 3” are the interval from 3 on, “3 to 5” and “10-12” are a range, “Alice 3,
-Bob 5” is what each has: none of them is the answer 3.
+Bob 5” is what each has, “3 apples and 4 oranges” are two counts: none of them is the answer 3.
 """
 
 import re
 
 from slmmux.answers.numbers import DECIMAL, exact, number_key
+from slmmux.answers.units import unit_name
 
 _N = rf"[-−]?\s?\$?\s?(?:{DECIMAL})%?"
 _WORDS = r"(?:\s+(?!(?:and|or|to|in)\b)[a-zA-Z°]+){0,3}"
 _BOUND = re.compile(
     rf"""(?:(?P<least>at\ least|no\ (?:less|fewer)\ than|(?:a\ )?minimum\ of)
           |(?P<most>at\ most|no\ more\ than|up\ to|(?:a\ )?maximum\ of)
-          |(?P<more>more\ than|greater\ than|larger\ than)
-          |(?P<less>less\ than|fewer\ than|smaller\ than))\s+(?P<of>{_N}){_WORDS}
-      |(?P<from>{_N}){_WORDS}\s+(?:or|and)\s+(?:(?P<up>more|greater|above|higher|over|up|larger)
-          |(?P<down>less|fewer|below|lower|under|smaller)){_WORDS}""",
+          |(?P<more>over|above|more\ than|greater\ than|larger\ than)
+          |(?P<less>under|below|less\ than|fewer\ than|smaller\ than))\s+(?P<of>{_N}){_WORDS}
+      |(?P<from>{_N})(?:(?P<plus>\+)|{_WORDS}\s+(?:or|and)\s+(?:(?P<up>more|greater|above|higher|over|up|larger)
+          |(?P<down>less|fewer|below|lower|under|smaller)){_WORDS})""",
     re.IGNORECASE | re.VERBOSE,
 )  # fmt: skip
 _RANGE = re.compile(
@@ -30,10 +31,14 @@ _OWNERS = re.compile(rf"{_OWNED}(?:\s*(?:,|;|\band\b)\s*(?:and\s+)?{_OWNED})+")
 _OWNER = re.compile(
     rf"(?P<name>[A-Z][a-z]+)\s*(?:[:=]\s*|\s(?:has|gets|had|got)\s+)?(?P<number>{_N})"
 )
+_COUNT = re.compile(rf"(?P<number>{DECIMAL})\s+(?P<noun>[a-z]{{3,}})")
+_ONE_COUNT = rf"{DECIMAL}\s+[a-z]{{3,}}"
+_COUNTS = re.compile(rf"{_ONE_COUNT}(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+){_ONE_COUNT})+")
 _BASED = re.compile(
     r"(?P<digits>[0-9A-F]+)\s*\(?(?:in\s+)?base[\s-]?(?P<base>\d+)\)?", re.IGNORECASE
 )
-_CLOSING = {"least": "[{};oo)", "up": "[{};oo)", "more": "({};oo)",
+_CLOSING = {"least": "[{};oo)", "up": "[{};oo)", "plus": "[{};oo)",
+            "more": "({};oo)",
             "most": "(-oo;{}]", "down": "(-oo;{}]", "less": "(-oo;{})"}  # fmt: skip
 
 
@@ -51,7 +56,17 @@ def range_key(text: str) -> str | None:
         if dashed and not (exact(low.strip("$")) or 0) < (exact(high.strip("$")) or 0):
             return None
         return f"{_number(low)}..{_number(high)}"
-    return _owners(text)
+    return _owners(text) or _counted(text)
+
+
+def _counted(text: str) -> str | None:
+    """“3 apples and 4 oranges”, sorted; units are for `quantities`."""
+    if not _COUNTS.fullmatch(text):
+        return None
+    counts = {count["noun"]: _number(count["number"]) for count in _COUNT.finditer(text)}
+    if len(counts) == 1 or any(map(unit_name, counts)):
+        return None
+    return f"{{{';'.join(f'{noun}={number}' for noun, number in sorted(counts.items()))}}}"
 
 
 def _owners(text: str) -> str | None:

@@ -18,7 +18,7 @@ _BRACKETED = re.compile(
     r"(?<=[\w%}\])°$!*.])\s+[*_]*(?:\((?P<a>[^()]*)\)|\[(?P<b>[^\[\]]*)\])[*_.\s]*$"
 )
 _CONTRAST = re.compile(
-    r"(?<=[\w%}\])°$!*]),?\s+(?:(?:and|but)\s+)?(?:not|rather\s+than|instead\s+of)\s.*$",
+    r"(?<=[\w%}\])°$!*]),?\s+(?:(?:and|but)\s+)?(?:(?:not|rather\s+than|instead\s+of)\s.*|or\s+so\b\W*)$",
     re.IGNORECASE | re.DOTALL,
 )
 _BEFORE_NOT = re.compile(r"\b(?:is|are|was|does|do|did|can|has|have|or|if)$", re.IGNORECASE)

@@ -19,7 +19,7 @@ _STATEMENT = re.compile(
          |^[#*_\ \t]{0,9}final\ (?:result|solution|value)\b)[\s*_"'`]{0,20}
         (?:\b(?:is|are|would\ be|should\ be|must\ be|will\ be|was|equals|comes\ (?:out\ )?to)\b
           (?!n['’]t)|:|=)
-        [\s*_:="'`]*+(?:(?:therefore|thus|simply|just)\b[,:\s]*+)?+(?!(?:not|based|found|obtained|calculated|determined|derived)\b)
+        [\s*_:="'`]*+(?:(?:therefore|thus|simply|just)\b[,:\s]*+)?+(?!(?:not|neither|anything\sbut|based|found|obtained|calculated|determined|derived)\b)
       | (?:\bfinal\ answer|^[#*_\ \t]{0,9}answer)[*_\#:\ \t]*+\n[\s*_]*+
       | ^[\ \t]*+\#{4}\s*+
       | (?P<tag><answer>)\s*+""",
@@ -33,6 +33,11 @@ _JOINED = re.compile(
 )
 _HINTS = ("answer", "####", "ans:", "ans.", "ans =", "ans is", "final ")
 _QUOTE = re.compile(r'(?<!\\)"')
+_DOUBTED = re.compile(
+    r"\bI\s+(?:doubt|(?:don['’]t|do\s+not)\s+(?:think|believe))\s+(?:that\s+)?(?:the|my)\s+(?:\w+\s+)?$",
+    re.IGNORECASE,
+)
+_TURN = re.compile(r"[,;–—-]\s|\.\.\.\s")
 _DOTS = re.compile(r"\.\d{2,50}\.\.$")
 _SENTENCE_END = re.compile(r"\n|[.!?](?=[*_\"'”’`)]*(?:\s|$))")
 
@@ -42,11 +47,12 @@ class Statement:
     """What follows “the answer is”, to the end of its sentence or line.
 
     Attributes:
-        end: where it ends in the reply.
+        start, end: where it stands in the reply.
         complete: something comes after it, so a reply cut off by length has not cut it short.
     """
 
     text: str
+    start: int
     end: int
     complete: bool
 
@@ -140,7 +146,8 @@ def stated(text: str, read: Callable[[str], str | None], *, cut_off: bool) -> st
     for statement in statements(text):
         answer = read(statement.text)
         if answer and not cut_off:
-            answer = corrected(text, statement.end, read) or answer
+            turn = _TURN.search(text, statement.start, statement.end)
+            answer = corrected(text, turn.start() if turn else statement.end, read) or answer
         if answer and cut_off and not statement.complete:
             whole, _, _ = statement.text.rpartition(" ")
             answer = answer if whole and read(whole) == answer else None
@@ -158,17 +165,19 @@ def statements(text: str) -> Iterator[Statement]:
     # The pattern is slow on prose; what it finds starts on the line of the first hint or later.
     begin = text.rfind("\n", 0, min(hints)) + 1 if len(lowered) == len(text) else 0
     for match in list(_STATEMENT.finditer(text, begin))[: -_MAX_STATEMENTS - 1 : -1]:
+        if _DOUBTED.search(text, max(0, match.start() - 60), match.start()):
+            continue
         start = match.end()
         end = _closed(text, start, tagged=match["tag"] is not None)
         if end >= 0:
-            yield Statement(text[start:end].strip(), end, complete=True)
+            yield Statement(text[start:end].strip(), start, end, complete=True)
             continue
         stop = (_QUOTE if text[start - 1] == '"' else _SENTENCE_END).search(text, start)
         end = stop.start() if stop else len(text)
         if stop and _DOTS.search(text, max(start, end - 60), end):
             end += 1  # the dots of 0.333... belong to the number
         if text[start:end].strip():
-            yield Statement(text[start:end].strip(), end, complete=stop is not None)
+            yield Statement(text[start:end].strip(), start, end, complete=stop is not None)
 
 
 def _closed(text: str, start: int, *, tagged: bool) -> int:

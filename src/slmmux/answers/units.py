@@ -22,7 +22,8 @@ _NAMES = {
     "Pa": "pascal pascals", "kPa": "", "mol": "mole moles", "cal": "calorie calories", "kcal": "",
     "cent": "cents ¢", "eur": "euro euros €", "gbp": "£", "jpy": "yen ¥",
     "inr": "rupee rupees ₹", "cad": "", "aud": "", "chf": "", "cny": "yuan",
-    "bit": "bits", "byte": "bytes", "dozen": "dozens",
+    "pln": "", "sek": "", "nok": "", "dkk": "", "krw": "", "mxn": "", "brl": "", "zar": "",
+    "sgd": "", "bit": "bits", "byte": "bytes", "dozen": "dozens",
 }  # fmt: skip
 _UNITS = {name: unit for unit, names in _NAMES.items() for name in (unit, *names.split())}
 # A lone letter is a variable unless a space sets it apart: `5m` is algebra, `5 m` is a length.
@@ -47,6 +48,7 @@ _PREFIXED = re.compile(
 )
 _CURRENCIES = {"€": "eur", "EUR": "eur", "£": "gbp", "GBP": "gbp", "¥": "jpy", "JPY": "jpy",
                "₹": "inr", "INR": "inr", "Rs": "inr", "Rs.": "inr"}  # fmt: skip
+_SCALE = re.compile(r"\s*\\degree\s*([CF])(?![a-zA-Z])")
 # Dollars go without a name, other currencies' codes are their units.
 _DOLLARS = frozenset(("USD", "usd", "US$"))
 # A word, and not a product of variables: four letters, or three like “men”.
@@ -66,7 +68,7 @@ def split_unit(text: str) -> tuple[str, str]:
     """
     if prefixed := _PREFIXED.fullmatch(text):
         return prefixed["sign"] + prefixed["number"], _CURRENCIES.get(prefixed["unit"], "")
-    match = _QUANTITY.fullmatch(text)
+    match = _QUANTITY.fullmatch(_SCALE.sub(r" deg\1", text) if "\\degree" in text else text)
     if match is None:
         return text, ""
     marked = match["unit"].startswith("\\text")
