@@ -6,6 +6,7 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ def test_two_keys_of_one_name_are_refused(tmp_path: Path) -> None:
     st.lists(st.floats(0, 30, allow_nan=False), min_size=1, max_size=40),
 )
 def test_no_sixty_seconds_hold_more_requests_than_the_limit(rpm: int, pauses: list[float]) -> None:
-    with Ledger(Path(":memory:"), create=True) as ledger:
+    with TemporaryDirectory() as folder, Ledger(Path(folder) / "keys.db", create=True) as ledger:
         key = new_key()
         ledger.add("alice", key, KeyLimits(rpm=rpm))
         known = ledger.key(key.id)
