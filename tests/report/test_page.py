@@ -304,3 +304,5 @@ def test_whose_answers_and_with_how_many_votes_are_taken_over_the_runs_of_the_ac
     right = sum(float(row["right"] or 0) * float(row["share"] or 0) for row in votes)
     assert right == pytest.approx(mux.estimate.accuracy)
     assert found.measured.decided.runs == found.measured.evaluation.trials > 1
+    (attribution,) = (chart for chart in charts(found.page) if chart.name == "attribution")
+    assert attribution.notes[0].startswith("Mean over the ")

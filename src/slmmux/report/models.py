@@ -64,9 +64,7 @@ def attribution(measured: Measured) -> Chart:
         "wrong answers; all bars together are all questions.",
         rows=tuple(rows),
         spec=spec_of(drawing),
-        notes=(f"{idle} model{'s' * (idle != 1)} decided no question: others were more confident.",)
-        if idle
-        else (),
+        notes=tuple(notes),
     )
 
 
