@@ -211,7 +211,9 @@ async def test_many_first_draws_start_one_server_and_close_ends_it(fresh: Embedd
 
 
 @pytest.mark.embedded
-async def test_a_killed_server_is_started_again_once_and_no_more(fresh: EmbeddedEngine) -> None:
+async def test_a_killed_server_is_started_again_once_and_no_more(
+    fresh: EmbeddedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
     others = set(servers())
     long = [asyncio.create_task(fresh.draw(ask(seed=s, max_tokens=64))) for s in range(2)]
     await until(lambda: fresh._server is not None)
@@ -219,6 +221,9 @@ async def test_a_killed_server_is_started_again_once_and_no_more(fresh: Embedded
     os.kill(first, signal.SIGKILL)
     completions = await asyncio.gather(*long)
     assert all(drawn.text for (drawn,) in completions)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "smollm2-135m: the embedded server died" in record.getMessage()
 
     (second,) = set(servers()) - others
     os.kill(second, signal.SIGKILL)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from slmmux.gateway.caps import Caps
 from slmmux.testing import FaultEndpoint, Reply
 from slmmux.types import Model
 
@@ -110,3 +111,28 @@ async def test_a_members_requests_take_places_in_its_endpoints_limit(serve: Any)
         running = await serve(Model(name="a", model="a", base_url=a.base_url, max_concurrency=2))
         await asyncio.gather(*(running.post(BODY) for _ in range(6)))
         assert a.most_at_once == 2
+
+
+async def test_a_member_that_takes_too_long_is_given_up_at_the_deadline(serve: Any) -> None:
+    running = await serve(a := FaultEndpoint("hang"), caps=Caps(deadline_s=0.2))
+    status, reply = await running.post(BODY)
+    assert (status, reply["error"]["code"]) == (504, "upstream_timeout")
+    assert "max_deadline" in reply["error"]["message"]
+    assert a.at_once == 0
+
+
+async def test_a_stream_that_takes_too_long_ends_with_an_error_and_properly(serve: Any) -> None:
+    async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + EVENTS)
+        await reader.read()  # until nobody waits any more
+        writer.close()
+
+    async with await asyncio.start_server(dawdle, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        slow = Model(name="a", model="a", base_url=f"http://127.0.0.1:{port}/v1")
+        running = await serve(slow, caps=Caps(deadline_s=0.3))
+        first, *_, failed, end = await running.stream(**BODY)
+    assert first.encode() in EVENTS
+    assert json.loads(failed.strip().removeprefix("data: "))["error"]["code"] == "upstream_timeout"
+    assert end == "data: [DONE]"

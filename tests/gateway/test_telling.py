@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,20 @@ async def test_traces_follow_the_conventions_and_hold_no_question(
 
 def bank(path: Path) -> Bank:
     return Bank.open(path)
+
+
+def modes(folder: Path) -> set[int]:
+    """Of all files there."""
+    return {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+
+
+async def test_only_its_owner_can_read_a_bank_that_the_gateway_makes(
+    run: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "samples.db"
+    running = await run(FaultEndpoint(), settings=GatewayConfig(bank=path, drain_s=1))
+    assert modes(tmp_path) == {0o600}
+    await running.stop()
 
 
 async def test_every_sample_is_in_the_bank_when_the_gateway_has_stopped(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import importlib.util
 import json
+import logging
 import os
 import secrets
 import threading
@@ -37,6 +38,8 @@ DEFAULT_CONTEXT = 2048  # tokens of a few-shot prompt and its answer
 
 _RETRY_START_S = 30.0
 _STABLE_S = 600.0
+
+log = logging.getLogger("slmmux.engines")
 
 
 class EmbeddedEngine:
@@ -192,6 +195,12 @@ class EmbeddedEngine:
 
     def _bury(self, server: ServerProcess) -> None:
         """Let go of a dead server; it may be replaced unless it replaced one itself just now."""
+        log.warning(
+            "%s: the embedded server died after %.0f s (%s)",
+            self._model.name,
+            server.age_s(),
+            server.last_words(),
+        )
         if self._restarted and server.age_s() < _STABLE_S:
             raise EmbeddedServerError(
                 f"{self._model.name}: the embedded server died again after its restart "

@@ -79,7 +79,9 @@ class Endpoints:
         if (watch := WATCH.get()) is not None:
             await watch.admit()
         if isinstance(found, Model):
-            return await pass_on(serving, found, _PATHS[api], body, request.receive)
+            most_s = self.gateway.caps.deadline_s
+            path = _PATHS[api]
+            return await pass_on(serving, found, path, body, request.receive, deadline_s=most_s)
         wanted = asked(checked(_FORMS[api], body), body, found, self.gateway.caps)
         head = Head(api, name)
         if wanted.stream:

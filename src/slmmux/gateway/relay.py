@@ -1,5 +1,6 @@
 """Requests to a member model: passed on to its endpoint as they are, replies as they come."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator
@@ -9,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive
 
 from slmmux.engines.base import Relay
-from slmmux.errors import ReplyError, SlmmuxError
+from slmmux.errors import ReplyError, RequestTimeoutError, SlmmuxError
 from slmmux.gateway.clients import Stream, unless_gone
 from slmmux.gateway.failures import RequestError, failure_of
 from slmmux.gateway.state import Serving
@@ -23,7 +24,13 @@ _TOKENS = re.compile(rb'"(prompt_tokens|completion_tokens)"\s*:\s*(\d{1,12})')
 
 
 async def pass_on(
-    serving: Serving, model: Model, path: str, body: dict[str, Any], receive: Receive
+    serving: Serving,
+    model: Model,
+    path: str,
+    body: dict[str, Any],
+    receive: Receive,
+    *,
+    deadline_s: float,
 ) -> ASGIApp:
     """The reply of the model's own endpoint.
 
@@ -33,15 +40,18 @@ async def pass_on(
         path: `chat/completions` or `completions`.
         body: of the request.
         receive: tells when the client goes away.
+        deadline_s: seconds for all of it, also the wait for a place.
 
     Raises:
         RequestError: this cannot be passed on.
-        EngineError: the endpoint did not answer.
+        EngineError: the endpoint did not answer, or not in time.
         ClientDisconnect: the client has gone.
     """
     _check(model, body)
     streams = body.get("stream") is True
-    chunks = _chunks(serving, model, path, body, streams=streams)
+    chunks = _in_time(
+        _chunks(serving, model, path, body, streams=streams), model, deadline_s, streams=streams
+    )
     try:
         content_type = await unless_gone(receive, anext(chunks))
         if streams:
@@ -67,6 +77,33 @@ def _check(model: Model, body: dict[str, Any]) -> None:
         raise RequestError("a number is too large for JSON") from error
 
 
+async def _in_time(
+    chunks: AsyncGenerator[bytes, None], model: Model, deadline_s: float, *, streams: bool
+) -> AsyncGenerator[bytes, None]:
+    """The same, up to the deadline; a stream that has begun ends with an error and properly."""
+    ends_at = asyncio.get_running_loop().time() + deadline_s
+    begun = False
+    try:
+        while True:
+            # Not around all of it: one task takes the head, another one sends the rest.
+            async with asyncio.timeout_at(ends_at):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+            begun = True
+    except TimeoutError:
+        late = RequestTimeoutError(
+            f"{model.name}: no complete reply within {deadline_s:g} s, the most that a request "
+            "may take here ([gateway] max_deadline)"
+        )
+        if not (begun and streams):
+            raise late from None
+        yield _last_events(late)
+    finally:
+        await chunks.aclose()
+
+
 async def _chunks(
     serving: Serving, model: Model, path: str, body: dict[str, Any], *, streams: bool
 ) -> AsyncGenerator[bytes, None]:
@@ -90,12 +127,16 @@ async def _chunks(
     except SlmmuxError as error:
         if not (begun and streams):
             raise
-        failure = json.dumps(failure_of(error).to_json())
-        yield f"\n\ndata: {failure}\n\ndata: [DONE]\n\n".encode()
+        yield _last_events(error)
     finally:
         if watch is not None:
             guess = events if streams else sent // _CHARACTERS
             watch.relayed(usage_in(end, guess, body))
+
+
+def _last_events(error: SlmmuxError) -> bytes:
+    failure = json.dumps(failure_of(error).to_json())
+    return f"\n\ndata: {failure}\n\ndata: [DONE]\n\n".encode()
 
 
 def usage_in(end: bytes, guess: int, body: dict[str, Any]) -> Usage:

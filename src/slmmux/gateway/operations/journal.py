@@ -60,6 +60,14 @@ class _Entry:
         return len(self.sample.text or "") + sum(len(m.raw or m.content) for m in messages)
 
 
+def _opened(path: Path) -> Bank:
+    if not path.exists():
+        Bank.open(path, create=True).close()
+        # Still empty. It will hold what clients ask: its owner says who else may read it.
+        path.chmod(0o600)
+    return Bank.open(path, create=True)
+
+
 class Journal:
     """Samples on their way to a bank.
 
@@ -82,7 +90,7 @@ class Journal:
         self._models: dict[Model, int] = {}
         self._questions: dict[str, int] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bank")
-        self._bank = Bank.open(path, create=True)
+        self._bank = _opened(path)
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
