@@ -19,6 +19,7 @@ from slmmux.errors import (
     ContextLengthError,
     EmbeddedServerError,
     MissingExtraError,
+    RequestRejectedError,
     UsageError,
     WeightsError,
 )
@@ -156,6 +157,17 @@ async def test_a_completion_carries_its_tokens_and_why_it_ended(shared: Embedded
 async def test_a_question_longer_than_the_context_is_called_that(shared: EmbeddedEngine) -> None:
     with pytest.raises(ContextLengthError):
         await shared.draw(ask("word " * 600))
+
+
+@pytest.mark.embedded
+async def test_what_a_request_is_to_blame_for_is_no_failure_of_the_server(
+    shared: EmbeddedEngine,
+) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    body = {"messages": [{"role": "user", "content": [picture]}]}
+    with pytest.raises(RequestRejectedError, match="image input is not supported"):
+        async with shared.relay(MODEL, "chat/completions", body):
+            pass
 
 
 @pytest.mark.embedded

@@ -6,9 +6,12 @@ import pytest
 
 from slmmux.gateway.caps import Caps
 from slmmux.testing import FaultEndpoint
+from slmmux.types import Model
 
 USER = {"role": "user", "content": "6 × 7?"}
 TOOL = {"type": "function", "function": {"name": "add"}}
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+EMBEDDED = Model(name="a", model="smollm2-135m", base_url="embedded")
 
 
 def schema(of: Any) -> dict[str, Any]:
@@ -56,6 +59,9 @@ def schema(of: Any) -> dict[str, Any]:
             "tool_choice",
             "no tool",
         ),
+        ("tool_choice", "auto", "tool_choice", "without tools"),
+        ("parallel_tool_calls", False, "parallel_tool_calls", "without tools"),
+        ("stream_options", {"include_usage": True}, "stream_options", "without stream"),
         ("slmmux", {"k": 0}, "slmmux.k", "greater than or equal to 1"),
         ("slmmux", {"k": 501}, "slmmux.k", "500"),
         ("slmmux", {"samples": 3}, "slmmux.samples", "is not known"),
@@ -72,7 +78,7 @@ async def test_what_cannot_be_honoured_is_refused_with_its_field(
 ) -> None:
     running = await serve(endpoint := FaultEndpoint())
     more = {field: value}
-    if field == "tool_choice":
+    if field == "tool_choice" and value != "auto":
         more["tools"] = [TOOL]
     status, error = await running.refusal(**more)
     assert status == (404 if field == "model" and value in ("pol", "pool:oracle") else 400)
@@ -147,3 +153,40 @@ async def test_a_fan_out_beyond_the_cap_is_refused(serve: Any) -> None:
     status, error = await running.refusal()
     assert (status, error["param"]) == (400, "slmmux.k")
     assert "6 draws" in error["message"]
+
+
+async def test_two_names_of_one_limit_must_agree(serve: Any) -> None:
+    running = await serve(FaultEndpoint())
+    status, error = await running.refusal(max_tokens=8, max_completion_tokens=9)
+    assert (status, error["param"]) == (400, "max_completion_tokens")
+    await running.ask(max_tokens=8, max_completion_tokens=8)
+
+
+@pytest.mark.parametrize("model", ["a", "pool"])
+async def test_embedded_models_are_given_no_pictures(serve: Any, model: str) -> None:
+    running = await serve(EMBEDDED)
+    status, error = await running.refusal(
+        model=model, messages=[{"role": "user", "content": [PICTURE]}]
+    )
+    assert (status, error["param"]) == (400, "messages")
+    assert "text only" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("more", "param", "words"),
+    [
+        ({"bogus": 1}, "bogus", "is not known"),
+        ({"tools": [TOOL], "tool_choice": "required"}, "tools", "cannot call tools"),
+        ({"reasoning_effort": "low"}, "reasoning_effort", "does not have it"),
+        ({"audio": {}}, "audio", "does not have it"),
+        ({"tool_choice": "auto"}, "tool_choice", "without tools"),
+        ({"logprobs": "yes"}, "logprobs", "valid boolean"),
+    ],
+)
+async def test_an_embedded_member_refuses_what_it_would_ignore(
+    serve: Any, more: dict[str, Any], param: str, words: str
+) -> None:
+    running = await serve(EMBEDDED)
+    status, error = await running.refusal(model="a", **more)
+    assert (status, error["param"]) == (400, param)
+    assert words in error["message"]

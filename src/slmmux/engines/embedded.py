@@ -6,6 +6,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import secrets
 import threading
 import time
@@ -23,9 +24,12 @@ from slmmux.engines.embedded_server import Settings
 from slmmux.errors import (
     ConnectionDroppedError,
     EmbeddedServerError,
+    EngineError,
     MissingExtraError,
+    RequestRejectedError,
     SlmmuxError,
     UnreachableError,
+    UpstreamError,
 )
 from slmmux.types import Model
 
@@ -38,6 +42,8 @@ DEFAULT_CONTEXT = 2048  # tokens of a few-shot prompt and its answer
 
 _RETRY_START_S = 30.0
 _STABLE_S = 600.0
+
+_OWN_FAULT = re.compile(r"comput|decod|memory|alloc|slot|internal", re.IGNORECASE)
 
 log = logging.getLogger("slmmux.engines")
 
@@ -108,6 +114,8 @@ class EmbeddedEngine:
                     raise
                 await server.client.close()
                 continue  # `_running` starts it again, or says that it has died too often
+            except UpstreamError as error:
+                raise _blamed(request.model, error) from error
             return [replace(completion, seed_honoured=True) for completion in completions]
 
     async def start(self) -> None:
@@ -138,6 +146,8 @@ class EmbeddedEngine:
                     if not await server.died():
                         raise
                     await server.client.close()
+                except UpstreamError as error:
+                    raise _blamed(model, error) from error
             yield reply
 
     async def close(self) -> None:
@@ -252,6 +262,17 @@ def _with_schema(request: Request) -> Request:
         schema = form.get("json_schema", {}).get("schema")
         further["json_schema"] = {"type": "object"} if schema is None else schema
     return replace(request, prompt=replace(request.prompt, fields=json.dumps(further)))
+
+
+def _blamed(model: Model, error: UpstreamError) -> EngineError:
+    """The error, as a rejection where the request is to blame.
+
+    llama.cpp says 500, too, of a message's parts and of what a chat template does not allow.
+    """
+    said = re.search(r"\(500: (.*)\); see the server's log", str(error), re.DOTALL)
+    if said is None or _OWN_FAULT.search(said[1]):
+        return error
+    return RequestRejectedError(f"{model.name}: it cannot take this request ({said[1]})")
 
 
 def require_extra(name: str) -> None:

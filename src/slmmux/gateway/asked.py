@@ -24,10 +24,16 @@ from slmmux.gateway.fields import (
     SchemaForm,
     TextForm,
 )
-from slmmux.gateway.messages import conversation_of, messages_of, more_than_text
+from slmmux.gateway.messages import (
+    conversation_of,
+    has_more_than_text,
+    messages_of,
+    more_than_text,
+)
 from slmmux.gateway.plans import plan_of
 from slmmux.gateway.readers import reader_of
 from slmmux.gateway.state import Vote
+from slmmux.gateway.together import check_together
 from slmmux.pool import EMBEDDED
 from slmmux.prompts import validate
 from slmmux.rules import Rule
@@ -93,6 +99,7 @@ def asked(request: AnyRequest, body: dict[str, Any], vote: Vote, caps: Caps) -> 
         RequestError: what cannot be honoured, with its field.
         QuestionError: the question cannot be asked.
     """
+    check_together(request)
     extras = request.slmmux or Extras()
     chat = request if isinstance(request, ChatRequest) else None
     form = _form(chat)
@@ -211,6 +218,8 @@ def _able(vote: Vote, question: Conversation, *, tools: bool) -> tuple[Model, ..
             )
     if any(more_than_text(message) for message in question.messages):
         models = tuple(m for m in models if m.api == "chat")
+        if any(map(has_more_than_text, question.messages)):
+            models = tuple(m for m in models if m.base_url != EMBEDDED)
         if not models:
             raise RequestError(
                 f"the models of {vote.profile.name} take text only", param="messages"

@@ -1,6 +1,6 @@
 """A body → its fields, or the first thing that is wrong with it, in a sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -12,8 +12,13 @@ from slmmux.gateway.fields import REASONS
 T = TypeVar("T", bound=BaseModel)
 
 
-def checked(form: type[T], body: dict[str, Any]) -> T:
+def checked(form: type[T], body: dict[str, Any], reasons: Mapping[str, str] = REASONS) -> T:
     """The body's fields.
+
+    Args:
+        form: what they must be.
+        body: of the request.
+        reasons: field → why it is refused.
 
     Raises:
         RequestError: one is unknown, missing or not what it must be.
@@ -23,7 +28,7 @@ def checked(form: type[T], body: dict[str, Any]) -> T:
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         param, problem = _foremost(problems, body)
-        raise RequestError(_sentence(problem, param), param=param) from None
+        raise RequestError(_sentence(problem, param, reasons), param=param) from None
 
 
 def _foremost(problems: Sequence[ErrorDetails], body: dict[str, Any]) -> tuple[str, ErrorDetails]:
@@ -36,8 +41,8 @@ def _foremost(problems: Sequence[ErrorDetails], body: dict[str, Any]) -> tuple[s
     return max(found, key=lambda one: (one[0].count("."), not one[1]["type"].endswith("_type")))
 
 
-def _sentence(problem: ErrorDetails, param: str) -> str:
-    reason = REASONS.get(param.partition(".")[0])
+def _sentence(problem: ErrorDetails, param: str, reasons: Mapping[str, str]) -> str:
+    reason = reasons.get(param.partition(".")[0])
     if reason is not None:
         return f"{param} cannot be honoured: {reason}"
     if problem["type"] == "extra_forbidden":

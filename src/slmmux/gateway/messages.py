@@ -39,11 +39,14 @@ def more_than_text(message: Message) -> bool:
     """Whether a message is one that a base model cannot be given."""
     if message.raw is None:
         return False
-    whole = json.loads(message.raw)
-    content = whole.get("content")
+    called = bool(json.loads(message.raw).get("tool_calls"))
+    return message.role == "tool" or called or has_more_than_text(message)
+
+
+def has_more_than_text(message: Message) -> bool:
+    """Whether a message has pictures, sounds or files."""
+    if message.raw is None:
+        return False
+    content = json.loads(message.raw).get("content")
     parts = content if isinstance(content, list) else ()
-    return (
-        message.role == "tool"
-        or bool(whole.get("tool_calls"))
-        or any(part["type"] != "text" for part in parts)
-    )
+    return any(part["type"] != "text" for part in parts)

@@ -12,9 +12,11 @@ from starlette.types import ASGIApp, Receive
 from slmmux.engines.base import Relay
 from slmmux.errors import ReplyError, RequestTimeoutError, SlmmuxError
 from slmmux.gateway.clients import Stream, unless_gone
+from slmmux.gateway.embedded import check_embedded
 from slmmux.gateway.failures import RequestError, failure_of
 from slmmux.gateway.state import Serving
 from slmmux.gateway.watching import WATCH
+from slmmux.pool import EMBEDDED
 from slmmux.types import Model, Usage
 
 _LARGEST_MB = 32
@@ -48,6 +50,8 @@ async def pass_on(
         ClientDisconnect: the client has gone.
     """
     _check(model, body)
+    if model.base_url == EMBEDDED:
+        check_embedded(model, path, body)
     streams = body.get("stream") is True
     chunks = _in_time(
         _chunks(serving, model, path, body, streams=streams), model, deadline_s, streams=streams
