@@ -25,7 +25,7 @@ VALID: dict[str, Any] = {
         {"role": "user", "content": "Sure?", "name": "Ann"},
     ],
     "temperature": 0.5, "top_p": 0.9, "max_tokens": 5, "stop": ["x"], "seed": 1, "n": 2,
-    "stream": False, "stream_options": {"include_usage": True},
+    "stream": True, "stream_options": {"include_usage": True},
     "response_format": {"type": "json_schema", "json_schema": {
         "name": "x", "schema": {"type": "object", "properties": {"a": {"pattern": "^a"}}}}},
     "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
