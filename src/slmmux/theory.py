@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from slmmux.scaling import Point
 from slmmux.table import MISSING, Amounts, Table, lookup
@@ -104,7 +104,7 @@ def majority(n: int, p: Amounts | float) -> Amounts:
         n: samples, 1 or more.
         p: chance that a sample is right; any shape.
     """
-    return np.asarray(stats.binom.sf(-(-n // 2) - 1, n, p), np.float64)
+    return np.asarray(special.bdtrc(-(-n // 2) - 1, n, p), np.float64)
 
 
 def chances(table: Table) -> Amounts:

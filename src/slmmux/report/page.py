@@ -5,17 +5,21 @@ import hashlib
 import html
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.resources import files
 
 import vl_convert
 
+from slmmux.engines.weights import cache_dir
 from slmmux.evaluation import Entry
 from slmmux.report import theme
 from slmmux.report.chart import Chart
 from slmmux.report.packing import script_json
 from slmmux.report.questions import Browser
 from slmmux.report.targets import MARK
+from slmmux.whole_files import write_whole
 
 VEGA_LITE = "6.4"  # what altair 6 writes
 _VEGA = "window.vegaEmbed = vegaEmbed;"
@@ -52,13 +56,27 @@ class Page:
     terms: Sequence[tuple[str, str]]
 
 
+def _vega() -> str:
+    """The charts' library. Bundling takes over a second, so the cache keeps what it gave."""
+    made_by = f"{version('vl-convert-python')} {VEGA_LITE} {_VEGA}"
+    digest = hashlib.blake2b(made_by.encode(), digest_size=8).hexdigest()
+    kept = cache_dir() / f"vega-{digest}.js"
+    with suppress(OSError, UnicodeDecodeError):
+        return kept.read_text(encoding="utf-8")
+    script = vl_convert.javascript_bundle(_VEGA, vl_version=VEGA_LITE)
+    with suppress(OSError):  # a cache that cannot be written costs time, not the report
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(kept, script.encode())
+    return str(script)
+
+
 def render(page: Page) -> str:
     """The whole file.
 
     Texts go in escaped, data as JSON that cannot end its element. The policy lets run only the
     scripts whose hashes it names, and allows no request at all.
     """
-    vega = vl_convert.javascript_bundle(_VEGA, vl_version=VEGA_LITE)
+    vega = _vega()
     own = "\n".join(_asset(name) for name in ("page.js", "charts.js", "browser.js"))
     scripts = [_in_script(vega), _in_script(own)]
     policy = (
