@@ -59,6 +59,8 @@ benchmark: $(STAMP)  ## every figure of benchmarks/README.md
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/embedded_throughput.py
 	$(BIN)/python benchmarks/operations.py
+	$(BIN)/python benchmarks/gateway.py
+	$(BIN)/python benchmarks/selection.py
 
 clean:  ## remove the virtual environment and caches of this checkout
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
