@@ -56,7 +56,7 @@ def test_the_file_holds_no_key_and_is_its_owners_alone(tmp_path: Path) -> None:
         for file in path.parent.iterdir():
             assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
             assert key.text.encode() not in file.read_bytes()
-            assert key.text.rpartition("-")[2].encode() not in file.read_bytes()
+            assert key.text.split("-", 2)[2].encode() not in file.read_bytes()
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
