@@ -30,13 +30,13 @@ VALID: dict[str, Any] = {
         "name": "x", "schema": {"type": "object", "properties": {"a": {"pattern": "^a"}}}}},
     "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
     "tool_choice": "auto", "parallel_tool_calls": True, "frequency_penalty": 0, "user": "ann",
-    "slmmux": {"k": 2, "stopping": {"risk": 0.1}, "kind": "math", "deadline_s": 5, "quorum": 1,
+    "slmmux": {"k": 2, "stopping": "off", "kind": "math", "deadline_s": 5, "quorum": 1,
                "return_samples": True, "instruction": "off"},
 }  # fmt: skip
 ODD: tuple[Any, ...] = (
     *(None, True, 0, -1, 1.5, 10**30, 1e308, [], {}, [[]], {"": None}, [None] * 200),
     *("", "x", "\x00", "\U0001f600", "a" * 5000, "pool:mux", "a"),
-    *({"type": "function"}, {"role": "user"}),
+    *({"type": "function"}, {"role": "user"}, {"risk": 0.1}),
 )
 
 

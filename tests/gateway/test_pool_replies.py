@@ -211,6 +211,34 @@ async def test_a_call_that_cannot_be_made_votes_for_nothing(serve: Any, made: Re
     assert (await running.ask(tools=[TOOL], slmmux={"k": 1}))["slmmux"]["abstained"]
 
 
+async def test_two_calls_at_once_vote_for_nothing_where_one_was_asked_for(serve: Any) -> None:
+    one = {"id": "c", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    running = await serve(a := FaultEndpoint(message(content=None, tool_calls=[one, one])))
+    reply = await running.ask(tools=[TOOL], slmmux={"k": 1})
+    assert len(reply["choices"][0]["message"]["tool_calls"]) == 2
+    reply = await running.ask(tools=[TOOL], parallel_tool_calls=False, slmmux={"k": 1})
+    assert reply["slmmux"]["abstained"]
+    assert a.requests[-1]["parallel_tool_calls"] is False
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "answer"),
+    [
+        ("yes_no", '{"answer": true}', "true"),
+        ("date", '{"when": "2024-05-01"}', "2024-05-01"),
+        ("math", '{"steps": "3 + 4", "answer": 7}', "7"),
+        ("text", '{"answer": "Paris"}', "Paris"),
+    ],
+)
+async def test_any_kind_is_read_from_the_json_that_was_asked_for(
+    serve: Any, kind: str, said: str, answer: str
+) -> None:
+    running = await serve(saying(said))
+    reply = await running.ask(response_format={"type": "json_object"}, slmmux={"kind": kind})
+    assert reply["slmmux"]["answer"] == answer
+    assert reply["choices"][0]["message"]["content"] == said
+
+
 async def test_a_call_that_is_required_is_the_only_vote(serve: Any) -> None:
     running = await serve(FaultEndpoint("ok", call("{}"), call("{}")))
     reply = await running.ask(tools=[TOOL], tool_choice="required", slmmux={"stopping": "off"})

@@ -39,6 +39,7 @@ def build_app(gateway: Gateway, middleware: Sequence[Middleware] = ()) -> ASGIAp
             Route("/v1/chat/completions", endpoints.chat, methods=["POST"]),
             Route("/v1/completions", endpoints.completions, methods=["POST"]),
             Route("/v1/models", endpoints.models),
+            Route("/v1/models/", endpoints.models),
             Route("/v1/models/{model:path}", endpoints.model),
             Route("/healthz", endpoints.alive),
             Route("/readyz", endpoints.ready),

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from slmmux.answers import resolve_kind
+from slmmux.errors import QuestionError
+from slmmux.gateway.bodies import check_numbers
 from slmmux.gateway.caps import Caps
 from slmmux.gateway.failures import RequestError
 from slmmux.gateway.fields import (
@@ -31,9 +33,10 @@ from slmmux.gateway.messages import (
     more_than_text,
 )
 from slmmux.gateway.plans import plan_of
-from slmmux.gateway.readers import reader_of
+from slmmux.gateway.promises import Promise
+from slmmux.gateway.readers import reading_of
 from slmmux.gateway.state import Vote
-from slmmux.gateway.together import check_together
+from slmmux.gateway.together import check_choices, check_together, must_call
 from slmmux.pool import EMBEDDED
 from slmmux.prompts import validate
 from slmmux.rules import Rule
@@ -66,6 +69,7 @@ class Asked:
         seed: of the run: the request's, or a fresh one, so that asking again draws again.
         kind_from: what said how answers are read.
         read: gets the answer out of a completion.
+        promise: what the reply must be, answer or not.
         json: whether the reply's content is to be JSON and nothing else.
         n: distinct answers wanted.
     """
@@ -79,6 +83,7 @@ class Asked:
     rule: Rule
     seed: int
     read: Read
+    promise: Promise | None
     json: bool
     n: int
     stream: bool
@@ -97,38 +102,55 @@ def asked(request: AnyRequest, body: dict[str, Any], vote: Vote, caps: Caps) -> 
 
     Raises:
         RequestError: what cannot be honoured, with its field.
-        QuestionError: the question cannot be asked.
     """
+    check_numbers(body)
     check_together(request)
     extras = request.slmmux or Extras()
     chat = request if isinstance(request, ChatRequest) else None
     form = _form(chat)
     question = conversation_of(messages_of(request, body), tuple(extras.choices or ()))
     kind, kind_from = _kind(question, extras, vote, structured=form is not None)
-    options = _options(request, body, _instruction(extras, form))
+    options = _options(request, body, _instruction(extras, None if must_call(request) else form))
     question = replace(question, kind=kind, options=options)
-    validate(question)
-    models = _able(vote, question, tools=chat is not None and bool(chat.tools))
-    if not _is_instructed(kind, kind_from, tools=chat is not None and bool(chat.tools)):
+    check_choices(question)
+    _check_question(question, request)
+    tools = chat is not None and bool(chat.tools)
+    models = _able(vote, question, tools=tools)
+    bigger = vote.profile.bigger
+    if bigger is not None and not _can_be_asked(bigger, question, tools=tools):
+        bigger = None
+    if must_call(request) or not _is_instructed(kind, kind_from, tools=tools):
         models = tuple(map(_uninstructed, models))
+        bigger = None if bigger is None else _uninstructed(bigger)
     plan = plan_of(request, extras, vote, len(models), caps)
+    as_json = kind == "json" and kind_from in ("request", "profile")
+    reading = reading_of(question, form, chat, as_json=as_json)
     vote.rule.weights([m.name for m in models], plan.k)  # says what a calibration is not for
     return Asked(
         model=request.model,
         question=question,
         kind_from=kind_from,
         models=models,
-        bigger=None if plan.abstain_below is None else vote.profile.bigger,
+        bigger=None if plan.abstain_below is None else bigger,
         plan=plan,
         rule=vote.rule,
         seed=secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
-        read=reader_of(question, form, chat),
+        read=reading.read,
+        promise=reading.promise,
         json=form is not None,
         n=request.n or 1,
         stream=bool(request.stream),
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
         return_samples=bool(extras.return_samples),
     )
+
+
+def _check_question(question: Conversation, request: AnyRequest) -> None:
+    try:
+        validate(question)
+    except QuestionError as error:
+        field = "messages" if isinstance(request, ChatRequest) else "prompt"
+        raise RequestError(f"{field}: {error}", param=field) from error
 
 
 def _form(chat: ChatRequest | None) -> ObjectForm | SchemaForm | None:
@@ -194,10 +216,7 @@ def _fields(body: dict[str, Any]) -> str | None:
     passed_on = {key: body[key] for key in _PASSED_ON if body.get(key) is not None}
     if passed_on.get("response_format") == {"type": "text"}:
         del passed_on["response_format"]
-    try:
-        return json.dumps(passed_on, allow_nan=False) if passed_on else None
-    except ValueError as error:
-        raise RequestError("a number is too large for JSON") from error
+    return json.dumps(passed_on) if passed_on else None
 
 
 def _able(vote: Vote, question: Conversation, *, tools: bool) -> tuple[Model, ...]:
@@ -206,22 +225,26 @@ def _able(vote: Vote, question: Conversation, *, tools: bool) -> tuple[Model, ..
     Raises:
         RequestError: none can.
     """
-    models = vote.way.models(vote.profile.models)
+    name, models = vote.profile.name, vote.way.models(vote.profile.models)
+    able = tuple(m for m in models if _can_be_asked(m, question, tools=tools))
+    if able:
+        return able
+    if tools and not any(
+        _can_be_asked(m, replace(question, messages=()), tools=True) for m in models
+    ):
+        raise RequestError(
+            f"no model of {name} can call tools: that takes a chat model behind an endpoint of its "
+            "own",
+            param="tools",
+        )
+    raise RequestError(f"messages: the models of {name} take text only", param="messages")
+
+
+def _can_be_asked(model: Model, question: Conversation, *, tools: bool) -> bool:
     # Base models continue a text, and the embedded server hands tools to none of its models.
-    if tools:
-        models = tuple(m for m in models if m.api == "chat" and m.base_url != EMBEDDED)
-        if not models:
-            raise RequestError(
-                f"no model of {vote.profile.name} can call tools: that takes a chat model behind "
-                "an endpoint of its own",
-                param="tools",
-            )
-    if any(more_than_text(message) for message in question.messages):
-        models = tuple(m for m in models if m.api == "chat")
-        if any(map(has_more_than_text, question.messages)):
-            models = tuple(m for m in models if m.base_url != EMBEDDED)
-        if not models:
-            raise RequestError(
-                f"the models of {vote.profile.name} take text only", param="messages"
-            )
-    return models
+    chats, alone = model.api == "chat", model.base_url != EMBEDDED
+    if tools and not (chats and alone):
+        return False
+    if any(map(has_more_than_text, question.messages)):
+        return chats and alone
+    return chats or not any(map(more_than_text, question.messages))

@@ -1,6 +1,8 @@
 """A request's bytes → its JSON object, within the limits."""
 
 import asyncio
+import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -46,6 +48,19 @@ def parse(body: bytes) -> dict[str, Any]:
     return found
 
 
+def check_numbers(body: Mapping[str, Any]) -> None:
+    """See that a body can be sent on: numbers beyond all others are read, but have no JSON.
+
+    Raises:
+        RequestError: one cannot, with its field.
+    """
+    for field, value in body.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError as error:
+            raise RequestError(f"{field[:80]}: a number is too large", param=field[:80]) from error
+
+
 def _check_headers(request: Request, caps: Caps) -> None:
     # Pages of other sites can make a browser send any text, but JSON only where we allow it.
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -79,6 +94,6 @@ async def _whole(request: Request, most: int) -> bytes:
 
 def _too_large(most: int) -> RequestError:
     return RequestError(
-        f"the body is larger than {most / 2**20:g} MiB",
+        f"the body is larger than {most / 1_000_000:g} MB",
         status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     )

@@ -17,7 +17,7 @@ class Caps:
     """
 
     head_s: float = 15.0
-    body_bytes: int = 8 * 2**20
+    body_bytes: int = 8_000_000
     body_s: float = 30.0
     draws: int = 500
     choices: int = 32

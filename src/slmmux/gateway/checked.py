@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 
 from slmmux.gateway.failures import RequestError
 from slmmux.gateway.fields import REASONS
+from slmmux.gateway.wording import is_about_type, path_end, sentence
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -26,36 +27,37 @@ def checked(form: type[T], body: dict[str, Any], reasons: Mapping[str, str] = RE
     try:
         return form.model_validate(body)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-        param, problem = _foremost(problems, body)
-        raise RequestError(_sentence(problem, param, reasons), param=param) from None
+        param, problems = _foremost(error.errors(include_url=False), body)
+        reason = reasons.get(param.partition(".")[0])
+        said = sentence(param, problems) if reason is None else _refused(param, reason)
+        raise RequestError(said, param=param) from None
 
 
-def _foremost(problems: Sequence[ErrorDetails], body: dict[str, Any]) -> tuple[str, ErrorDetails]:
-    """The problem to tell of the first field with one.
+def _refused(param: str, reason: str) -> str:
+    return f"{param} cannot be honoured: {reason}"
+
+
+def _foremost(
+    problems: Sequence[ErrorDetails], body: dict[str, Any]
+) -> tuple[str, list[ErrorDetails]]:
+    """The first field with a problem, and what is wrong with it.
 
     A field with alternatives has a problem for each: what went furthest was probably meant.
     """
     field = problems[0]["loc"][:1]
-    found = [(_param(p["loc"], body, p["type"]), p) for p in problems if p["loc"][:1] == field]
-    return max(found, key=lambda one: (one[0].count("."), not one[1]["type"].endswith("_type")))
+    found = [(_param(p, body), p) for p in problems if p["loc"][:1] == field]
+    param = max((where for where, _ in found), key=lambda where: where.count("."))
+    with_it = [problem for where, problem in found if where == param]
+    further = [problem for problem in with_it if not is_about_type(problem)]
+    return param, further or with_it
 
 
-def _sentence(problem: ErrorDetails, param: str, reasons: Mapping[str, str]) -> str:
-    reason = reasons.get(param.partition(".")[0])
-    if reason is not None:
-        return f"{param} cannot be honoured: {reason}"
-    if problem["type"] == "extra_forbidden":
-        return f"{param} is not known here, and nothing is silently ignored; leave it out"
-    return f"{param or 'the body'}: {problem['msg']}"
-
-
-def _param(where: Sequence[str | int], body: Any, problem: str) -> str:
+def _param(problem: ErrorDetails, body: Any) -> str:
     """The path of a field as a client knows it: without the names of alternatives."""
     path: list[str] = []
-    node = body
+    node, where = body, problem["loc"]
     for place, part in enumerate(where):
-        missing = problem == "missing" and place == len(where) - 1
+        missing = problem["type"] == "missing" and place == len(where) - 1
         if isinstance(node, dict) and (part in node or missing):
             node = node.get(part)
         elif isinstance(node, list) and isinstance(part, int) and part < len(node):
@@ -63,4 +65,4 @@ def _param(where: Sequence[str | int], body: Any, problem: str) -> str:
         else:
             continue
         path.append(str(part)[:80])
-    return ".".join(path)
+    return ".".join((*path, *path_end(problem)))

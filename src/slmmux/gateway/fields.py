@@ -57,9 +57,10 @@ class Extras(_Strict):
     instruction: Literal["off"] | None = Field(
         default=None, description="off: nothing is added to the messages."
     )
-    choices: Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=10)] | None = (
-        Field(default=None, description="Options of a multiple-choice question, in order.")
-    )
+    choices: (
+        Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2, max_length=10)]
+        | None
+    ) = Field(default=None, description="Options of a multiple-choice question, in order.")
 
 
 class TextPart(_Open):

@@ -4,6 +4,7 @@ from slmmux.gateway.caps import Caps
 from slmmux.gateway.failures import RequestError
 from slmmux.gateway.fields import AnyRequest, Extras, RiskStop
 from slmmux.gateway.state import Vote
+from slmmux.gateway.wording import counted
 from slmmux.waves import Plan, Risk, Stopping
 
 
@@ -15,12 +16,22 @@ def plan_of(request: AnyRequest, extras: Extras, vote: Vote, models: int, caps: 
     """
     settings, way = vote.profile.settings, vote.way
     if way.k is not None and extras.k not in (None, way.k):
-        raise RequestError(f"{request.model} takes {way.k} sample; leave k out", param="slmmux.k")
+        raise RequestError(
+            f"{request.model} takes {counted(way.k, 'sample')}, and slmmux.k is {extras.k}; leave "
+            "it out",
+            param="slmmux.k",
+        )
+    if way.temperature is not None and request.temperature not in (None, way.temperature):
+        raise RequestError(
+            f"{request.model} is asked at temperature {way.temperature:g}, and temperature is "
+            f"{request.temperature:g}; leave it out",
+            param="temperature",
+        )
     k = way.k or extras.k or settings.k
     if k * models > caps.draws:
         raise RequestError(
-            f"{k} samples of {models} models are {k * models} draws; a request may take "
-            f"{caps.draws}",
+            f"{counted(k, 'sample')} of {counted(models, 'model')} are {k * models} draws; a "
+            f"request may take {caps.draws}",
             param="slmmux.k",
         )
     if (request.n or 1) > caps.choices:
@@ -28,12 +39,21 @@ def plan_of(request: AnyRequest, extras: Extras, vote: Vote, models: int, caps: 
     deadline_s = extras.deadline_s or settings.deadline_s or caps.deadline_s
     if deadline_s > caps.deadline_s:
         raise RequestError(
-            f"deadline_s is {deadline_s:g}; it can be at most {caps.deadline_s:g}",
+            f"slmmux.deadline_s is {deadline_s:g}; it can be at most {caps.deadline_s:g}",
             param="slmmux.deadline_s",
         )
     quorum = extras.quorum or min(settings.quorum, models)
     if quorum > models:
-        raise RequestError(f"quorum is {quorum}; {models} models are asked", param="slmmux.quorum")
+        raise RequestError(
+            f"slmmux.quorum is {quorum}; {request.model} asks {counted(models, 'model')}",
+            param="slmmux.quorum",
+        )
+    if (request.n or 1) > 1 and extras.stopping not in (None, "off"):
+        raise RequestError(
+            f"n is {request.n}, and the best distinct answers take every sample; leave "
+            'slmmux.stopping out, or make it "off"',
+            param="slmmux.stopping",
+        )
     stopping = "off" if (request.n or 1) > 1 else _stopping(extras) or settings.stopping
     return Plan(
         k=k,

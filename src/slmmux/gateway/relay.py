@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive
 
 from slmmux.engines.base import Relay
 from slmmux.errors import ReplyError, RequestTimeoutError, SlmmuxError
+from slmmux.gateway.bodies import check_numbers
 from slmmux.gateway.clients import Stream, unless_gone
 from slmmux.gateway.embedded import check_embedded
 from slmmux.gateway.failures import RequestError, failure_of
@@ -75,10 +76,7 @@ def _check(model: Model, body: dict[str, Any]) -> None:
             "the request as it is",
             param="slmmux",
         )
-    try:
-        json.dumps(body, allow_nan=False)
-    except ValueError as error:
-        raise RequestError("a number is too large for JSON") from error
+    check_numbers(body)
 
 
 async def _in_time(

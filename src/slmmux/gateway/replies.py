@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from slmmux.gateway.asked import Asked
+from slmmux.gateway.promises import cut_off
 from slmmux.gateway.structured import json_in
 from slmmux.gateway.voting import Voted
 from slmmux.results import Json
@@ -66,14 +67,11 @@ class Head:
 def reply(voted: Voted, head: Head) -> dict[str, object]:
     """The whole reply."""
     choices: list[Json] = [
-        {
-            "index": index,
-            **_said(sample, voted.asked, head.api),
-            "finish_reason": finish_reason(sample),
-            "logprobs": None,
-        }
+        _choice(index, _said(sample, voted.asked, head.api), finish_reason(sample))
         for index, sample in enumerate(voted.answers)
     ]
+    if voted.refusal is not None:
+        choices = [_choice(0, _refused(voted.refusal, head.api), refused_reason(voted))]
     return head.object(choices, usage=usage(voted.result.usage), slmmux=behind(voted))
 
 
@@ -97,6 +95,8 @@ def behind(voted: Voted) -> dict[str, object]:
     if asked.kind_from == "fallback":
         found["kind_note"] = _FALLBACK
     found["usage_estimated"] = result.usage.estimated
+    if voted.refusal is not None:
+        found["refusal"] = voted.refusal
     if asked.return_samples:
         found["samples"] = result.samples
     return found
@@ -118,6 +118,11 @@ def finish_reason(sample: Sample) -> str:
     return "length" if sample.finish_reason == "length" else "stop"
 
 
+def refused_reason(voted: Voted) -> str:
+    """How a reply without an answer ended: clients know what to do about `length`."""
+    return "length" if cut_off(voted.result.samples) else "stop"
+
+
 def tool_calls(sample: Sample) -> list[Json]:
     """The calls of a message."""
     return [
@@ -128,6 +133,16 @@ def tool_calls(sample: Sample) -> list[Json]:
         }
         for call in sample.tool_calls
     ]
+
+
+def _choice(index: int, said: dict[str, Json], finish: str) -> dict[str, Json]:
+    return {"index": index, **said, "finish_reason": finish, "logprobs": None}
+
+
+def _refused(why: str, api: Api) -> dict[str, Json]:
+    if api == "completions":  # its shape has no place for a reason: `slmmux` has it
+        return {"text": ""}
+    return {"message": {"role": "assistant", "content": None, "refusal": why}}
 
 
 def _said(sample: Sample, asked: Asked, api: Api) -> dict[str, Json]:

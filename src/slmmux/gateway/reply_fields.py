@@ -68,7 +68,9 @@ class MessageReply(_Reply):
 
     role: Literal["assistant"]
     content: str | None
-    refusal: None
+    refusal: str | None = Field(
+        description="Why there is no content: no sample is what the request asked for."
+    )
 
 
 class ChatChoice(_Reply):

@@ -119,6 +119,14 @@ class Serving:
         profile, _, method = name.rpartition(":")
         if profile in self.profiles and method in self.profiles[profile].ways:
             return Vote(self.profiles[profile], WAYS[method])
+        if profile in self.profiles and method in WAYS:
+            raise RequestError(
+                f"there is no model {name[:80]!r}: {profile} has no calibration, which {method} "
+                "takes; a profile that `slmmux search --write` made has one",
+                status=HTTPStatus.NOT_FOUND,
+                param="model",
+                code="model_not_found",
+            )
         known = [listed.id for listed in self.listed()]
         close = get_close_matches(name, known, n=1)
         meant = f"did you mean {close[0]}? " if close else ""

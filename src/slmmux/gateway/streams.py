@@ -18,7 +18,15 @@ from slmmux.errors import SlmmuxError
 from slmmux.gateway.asked import Asked
 from slmmux.gateway.failures import bug, failure_of
 from slmmux.gateway.progress import Progress
-from slmmux.gateway.replies import Head, behind, content, finish_reason, tool_calls, usage
+from slmmux.gateway.replies import (
+    Head,
+    behind,
+    content,
+    finish_reason,
+    refused_reason,
+    tool_calls,
+    usage,
+)
 from slmmux.gateway.voting import Voted
 from slmmux.results import Json
 from slmmux.types import Sample
@@ -91,12 +99,17 @@ def _closing(voted: Voted, head: Head) -> Iterator[bytes]:
     """The answers, how they ended, what is behind them, and what they took."""
     include = voted.asked.include_usage
     more: dict[str, object] = {"usage": None} if include else {}
+    ends = [finish_reason(sample) for sample in voted.answers]
     for index, sample in enumerate(voted.answers):
         for delta in _deltas(sample, voted.asked, first=index == 0):
             yield _event(head.object([_part(head, index, delta)], chunk=True, **more))
-    for index, sample in enumerate(voted.answers):
-        choice = _part(head, index, {}, finish_reason(sample))
-        if index == len(voted.answers) - 1:
+    if voted.refusal is not None:
+        ends = [refused_reason(voted)]
+        for piece in pieces(voted.refusal) if head.api == "chat" else ():
+            yield _event(head.object([_part(head, 0, {"refusal": piece})], chunk=True, **more))
+    for index, end in enumerate(ends):
+        choice = _part(head, index, {}, end)
+        if index == len(ends) - 1:
             more["slmmux"] = behind(voted)
         yield _event(head.object([choice], chunk=True, **more))
     if include:

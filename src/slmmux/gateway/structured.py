@@ -6,7 +6,7 @@ and spelling of numbers do not matter. What does not fit the client's schema is 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,19 @@ from slmmux.sampling import Read
 from slmmux.types import Answer, Kind, ToolCall
 
 _TRIES = 50  # openings of an object in a reply that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What may be called.
+
+    Attributes:
+        checks: name → the check of the arguments, where there is one.
+        parallel: whether one reply may call several times.
+    """
+
+    checks: Mapping[str, Check | None]
+    parallel: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,15 @@ def _no_constant(name: str) -> Any:
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
+def fitting(reply: str, finish_reason: str | None, check: Check | None) -> Found | None:
+    """The reply's JSON, where it is what was asked for: an object, or what fits the schema."""
+    found = json_in(reply, finish_reason)
+    if found is None:
+        return None
+    fits = isinstance(found.value, dict) if check is None else check(found)
+    return found if fits else None
+
+
 def object_reader(check: Check | None, kind: Kind, choices: tuple[str, ...]) -> Read:
     """Reads replies that are to be JSON.
 
@@ -76,8 +98,8 @@ def object_reader(check: Check | None, kind: Kind, choices: tuple[str, ...]) -> 
     """
 
     async def read(completion: Completion) -> Answer | None:
-        found = json_in(completion.text or "", completion.finish_reason)
-        if found is None or not (isinstance(found.value, dict) if check is None else check(found)):
+        found = fitting(completion.text or "", completion.finish_reason, check)
+        if found is None:
             return None
         if kind != "json":
             return await read_async(found.text, kind, choices, completion.finish_reason)
@@ -86,36 +108,43 @@ def object_reader(check: Check | None, kind: Kind, choices: tuple[str, ...]) -> 
     return read
 
 
-def tool_reader(tools: Mapping[str, Check | None], texts: Read | None) -> Read:
+def tool_reader(tools: Tools, texts: Read | None) -> Read:
     """Reads tool calls, and replies without one.
 
     Args:
-        tools: those that may be called, and the check of each one's arguments.
+        tools: those that may be called.
         texts: reads replies that call nothing; None where a call is required.
     """
 
     async def read(completion: Completion) -> Answer | None:
         if not completion.tool_calls:
             return None if texts is None else await texts(completion)
-        calls = [_canonical(call, tools) for call in completion.tool_calls]
-        # Calls of one reply run side by side: their order says nothing.
-        written = sorted(call for call in calls if call is not None)
-        if len(written) < len(calls):
+        text = called(completion.tool_calls, tools)
+        if text is None:
             return None
-        text = "; ".join(written)
         digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
         return Answer(text, f"call:#{digest}")
 
     return read
 
 
-def _canonical(call: ToolCall, tools: Mapping[str, Check | None]) -> str | None:
+def called(calls: Sequence[ToolCall], tools: Tools) -> str | None:
+    """The calls in canonical words; None where one of them cannot be made."""
+    if len(calls) > 1 and not tools.parallel:
+        return None
+    canonical = [_canonical(call, tools) for call in calls]
+    # Calls of one reply run side by side: their order says nothing.
+    written = sorted(call for call in canonical if call is not None)
+    return "; ".join(written) if len(written) == len(calls) else None
+
+
+def _canonical(call: ToolCall, tools: Tools) -> str | None:
     """`name({"canonical":"arguments"})`; None for a call that cannot be made."""
     arguments = call.arguments.strip() or "{}"
     found = _decoded(arguments, 0)
-    if call.name not in tools or found is None or found.text != arguments:
+    if call.name not in tools.checks or found is None or found.text != arguments:
         return None
-    check = tools[call.name]
+    check = tools.checks[call.name]
     if not isinstance(found.value, dict) or not (check is None or check(found)):
         return None
     return f"{call.name}({canonical_json(json_value(arguments))})"

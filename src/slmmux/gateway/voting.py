@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from slmmux.engines.base import Pool
 from slmmux.escalation import Escalate
 from slmmux.gateway.asked import Asked
+from slmmux.gateway.promises import refusal
 from slmmux.gateway.state import Serving
 from slmmux.gateway.watching import WATCH
 from slmmux.mux import Mux
@@ -23,12 +24,14 @@ class Voted:
     """The outcome of a request to a profile.
 
     Attributes:
-        answers: what the client gets, the winner first; never empty.
+        answers: what the client gets, the winner first; empty where it would be misled.
+        refusal: why it gets none.
     """
 
     asked: Asked
     result: Result
     answers: tuple[Sample, ...]
+    refusal: str | None = None
 
 
 async def vote(asked: Asked, serving: Serving, on_sample: OnSample | None = None) -> Voted:
@@ -60,7 +63,7 @@ async def vote(asked: Asked, serving: Serving, on_sample: OnSample | None = None
     if watch is not None:
         watch.voted(result)
     order = mux.order if bigger is None else (*mux.order, bigger.name)
-    return Voted(asked, result, tuple(_answers(result, mux, order, asked.n)))
+    return _voted(asked, result, _answers(result, mux, order, asked))
 
 
 def _pool(serving: Serving, models: tuple[Model, ...]) -> Pool:
@@ -96,15 +99,24 @@ def _both(first: OnSample, second: OnSample | None) -> OnSample:
     return tell
 
 
-def _answers(result: Result, mux: Mux, order: Sequence[str], wanted: int) -> list[Sample]:
+def _voted(asked: Asked, result: Result, answers: Sequence[Sample]) -> Voted:
+    if answers or asked.promise is None:
+        return Voted(asked, result, tuple(answers))
+    return Voted(asked, result, (), refusal(asked.promise, result.samples))
+
+
+def _answers(result: Result, mux: Mux, order: Sequence[str], asked: Asked) -> list[Sample]:
     """The best distinct answers, each with its class's earliest sample.
 
-    The next answer is the one that wins when nobody votes for those before it.
+    The next answer is the one that wins when nobody votes for those before it. Without any, it is
+    what the best model said, as far as that is what the client asked for.
     """
-    selection, samples = result.selection, result.samples
+    selection, samples, promise = result.selection, result.samples, asked.promise
+    if selection.key is None and promise is not None:
+        samples = tuple(sample for sample in samples if promise.kept(sample))
     first = shown(samples, selection, order)
     answers = [] if first is None else [first]
-    while selection.key is not None and len(answers) < wanted:
+    while selection.key is not None and len(answers) < asked.n:
         samples = tuple(_without(sample, selection.key) for sample in samples)
         _, selection = mux.decide(samples)
         following = shown(samples, selection, order)

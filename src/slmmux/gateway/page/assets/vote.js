@@ -22,6 +22,7 @@ export function heard(vote, event) {
   if (told.sample) next.samples = [...vote.samples, told.sample];
   const delta = event.choices?.[0]?.delta ?? {};
   if (typeof delta.content === "string") next.text += delta.content;
+  if (typeof delta.refusal === "string") next.text += delta.refusal;
   if (typeof delta.reasoning_content === "string") next.reasoning += delta.reasoning_content;
   return told.tallies ? decided(next, told) : next;
 }
