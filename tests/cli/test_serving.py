@@ -188,6 +188,25 @@ def test_kill_9_gives_no_key_its_limits_back(tmp_path: Path, start: Callable[...
         assert (status, json.loads(body)["error"]["code"]) == (429, "insufficient_quota")
 
 
+def test_kill_9_in_the_middle_of_a_vote_forgets_a_second_of_it_at_most(
+    tmp_path: Path, start: Callable[..., Gateway]
+) -> None:
+    with FaultEndpoint() as quick, FaultEndpoint("hang") as hanging:
+        configure(tmp_path, quick)
+        text = (tmp_path / "slmmux.toml").read_text()
+        (tmp_path / "slmmux.toml").write_text(hanging.base_url.join(text.rsplit(quick.base_url, 1)))
+        key = slmmux(tmp_path, "keys", "add", "alice", "--tokens-per-day", "20").stdout.strip()
+        gateway = start()
+        with ThreadPoolExecutor(1) as clients:
+            asking = clients.submit(gateway.ask, key)
+            time.sleep(2.5)
+            gateway.end(signal.SIGKILL)
+            with pytest.raises(OSError):  # noqa: PT011 - a connection may break in many ways
+                asking.result()
+        (entry,) = json.loads(slmmux(tmp_path, "keys", "list", "--json").stdout)
+        assert entry["used_today"]["tokens"] == 32  # two samples of the model that answered
+
+
 def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_where_it_is_wrong(
     tmp_path: Path, start: Callable[..., Gateway]
 ) -> None:

@@ -16,12 +16,18 @@ from openai import AsyncOpenAI, AuthenticationError, RateLimitError
 
 from slmmux.config_gateway import GatewayConfig
 from slmmux.errors import KeysError, UsageError
+from slmmux.gateway.operations.bounds import most_of_vote
 from slmmux.gateway.operations.guesses import Guesses, neighbourhood
-from slmmux.gateway.operations.keys import bearer, digest, id_of, new_key, same
+from slmmux.gateway.operations.keys import bearer, id_of, new_key, same
 from slmmux.gateway.operations.ledger import KeyLimits, Ledger, Used
-from slmmux.testing import FaultEndpoint
-from slmmux.types import Model
+from slmmux.testing import FaultEndpoint, Reply
+from slmmux.types import Conversation, Message, Model
 
+# A stream that begins and never ends.
+STALLED = Reply(
+    body=b'data: {"choices": []}\n\n',
+    headers={"Content-Type": "text/event-stream", "Content-Length": "10000"},
+)
 NOON = 20_000 * 86_400 + 43_200.0
 
 
@@ -110,8 +116,8 @@ def test_usage_is_of_a_day_and_outlives_the_process(tmp_path: Path) -> None:
     with Ledger(path, create=True) as ledger:
         ledger.add("alice", new_key(), KeyLimits())
         (key,) = ledger.all()
-        ledger.spend(key, Used(0, 100, 0.5), NOON)
-        ledger.spend(key, Used(0, 11, 0.25), NOON + 3600)
+        ledger.spend({key: Used(0, 100, 0.5)}, NOON)
+        ledger.spend({key: Used(0, 11, 0.25)}, NOON + 3600)
     with Ledger(path) as ledger:
         assert ledger.used(key, NOON) == Used(0, 111, 0.75)
         assert ledger.used(key, NOON + 86_400) == Used()
@@ -125,17 +131,14 @@ def test_a_clock_that_was_put_back_locks_nobody_out(tmp_path: Path) -> None:
         assert ledger.begin(key, NOON) is None
 
 
-def test_guessers_wait_and_whoever_was_right_does_not() -> None:
+def test_guessers_wait() -> None:
     guesses = Guesses()
-    mine = digest("right")
-    guesses.right("10.0.0.1", mine, 0)
     for second in range(10):
-        assert guesses.wait_s("10.0.0.1", b"wrong", second) is None
-        guesses.wrong("10.0.0.1", second)
-    assert guesses.wait_s("10.0.0.1", b"wrong", 10) == 50
-    assert guesses.wait_s("10.0.0.1", mine, 10) is None
-    assert guesses.wait_s("10.0.0.2", b"wrong", 10) is None
-    assert guesses.wait_s("10.0.0.1", b"wrong", 61) is None
+        assert guesses.wrong("10.0.0.1", second) is None
+    assert guesses.wrong("10.0.0.1", 10) == 50
+    assert guesses.wrong("10.0.0.1", 20) == 40  # what has to wait counts no more
+    assert guesses.wrong("10.0.0.2", 20) is None
+    assert guesses.wrong("10.0.0.1", 60) is None
 
 
 def test_a_whole_ipv6_network_is_one_guesser() -> None:
@@ -173,19 +176,44 @@ async def test_a_key_works_as_soon_as_it_is_made_and_no_longer_than_it_is_there(
     assert (await running.send(late))[0] == 401
 
 
-async def test_guessing_keys_is_slow_and_does_not_lock_out_who_has_one(
+async def test_guessing_keys_is_slow_and_locks_out_nobody_who_has_one(
     run: Any, tmp_path: Path, add_key: Callable[..., str]
 ) -> None:
-    key, fresh = add_key(), add_key("bob")
+    never_used = add_key()
     running = await run(FaultEndpoint(), keys=tmp_path / "keys.db")
-    assert (await running.send(key))[0] == 200
-    right_id = f"slmmux-{id_of(fresh)}-{'A' * 43}"
+    right_id = f"slmmux-{id_of(never_used)}-{'A' * 43}"
     replies = [await running.send(right_id) for _ in range(12)]
     assert [status for status, _, _ in replies] == [401] * 10 + [429] * 2
     assert replies[-1][1]["error"]["code"] == "too_many_wrong_keys"
     assert 0 < int(replies[-1][2]["Retry-After"]) <= 60
-    assert (await running.send(fresh))[0] == 429  # a lucky guess would not be told
-    assert (await running.send(key))[0] == 200
+    assert (await running.send(never_used))[0] == 200
+    assert (await running.send(right_id))[0] == 429
+
+
+@pytest.mark.parametrize("model", ["pool", "a"])
+async def test_an_open_stream_ends_soon_after_its_key_was_revoked(
+    run: Any, tmp_path: Path, add_key: Callable[..., str], until: Any, model: str
+) -> None:
+    key, other = add_key(), add_key("bob")
+    hanging = FaultEndpoint("hang" if model == "pool" else STALLED)
+    running = await run(hanging, keys=tmp_path / "keys.db", k=1)
+    streaming = asyncio.create_task(running.stream(key, model=model))
+    waiting = asyncio.create_task(running.send(key))
+    staying = asyncio.create_task(running.stream(other, model=model))
+    await until(lambda: len(hanging.requests) == 3)
+    began = time.monotonic()
+    with Ledger(tmp_path / "keys.db") as ledger:
+        ledger.revoke("alice")
+    assert (await running.send(key))[0] == 401
+    *_, error, done = await streaming
+    assert '"invalid_api_key"' in error
+    assert done == "data: [DONE]"
+    status, reply, _ = await waiting
+    assert (status, reply["error"]["code"]) == (401, "invalid_api_key")
+    assert time.monotonic() - began < 3
+    assert not staying.done()
+    await until(lambda: hanging.open_connections == 1)
+    staying.cancel()
 
 
 async def test_nobody_is_let_in_while_the_keys_cannot_be_read(
@@ -281,6 +309,65 @@ async def test_tokens_and_money_of_a_day_are_limited(
         assert what in reply["error"]["message"]
         midnight_s = 86_400 - time.time() % 86_400
         assert int(headers["Retry-After"]) == pytest.approx(midnight_s, abs=5)
+
+
+def priced(endpoint: FaultEndpoint, max_tokens: int) -> Model:
+    return Model(
+        name="a",
+        model="x",
+        base_url=endpoint.base_url,
+        max_tokens=max_tokens,
+        price_per_mtok_in=1_000,
+        price_per_mtok_out=1_000,
+    )
+
+
+@pytest.mark.parametrize("limit", [{"tokens_per_day": 2_000}, {"money_per_day": 2.0}])
+@pytest.mark.parametrize("model", ["pool", "a"])
+async def test_requests_at_once_pass_no_limit_of_the_day_together(
+    run: Any, tmp_path: Path, add_key: Callable[..., str], limit: Any, model: str
+) -> None:
+    key = add_key(**limit)
+    async with FaultEndpoint(delay_s=0.3) as endpoint:
+        running = await run(priced(endpoint, 500), keys=tmp_path / "keys.db", k=1)
+        replies = await asyncio.gather(*(running.send(key, model=model) for _ in range(8)))
+        statuses = sorted(status for status, _, _ in replies)
+        assert 2 <= statuses.count(200) <= 3  # each may take 500 tokens and its prompt's
+        assert set(statuses) == {200, 429}
+        refused = next(r for status, r, _ in replies if status == 429)
+        assert "beside those that run could pass that" in refused["error"]["message"]
+        # What was not used is free again.
+        assert (await running.send(key, model=model))[0] == 200
+
+
+async def test_a_limit_below_the_largest_request_is_a_limit_and_no_ban(
+    run: Any, tmp_path: Path, add_key: Callable[..., str], until: Any
+) -> None:
+    key = add_key(tokens_per_day=20)
+    async with FaultEndpoint(delay_s=0.2) as endpoint:
+        running = await run(priced(endpoint, 500), keys=tmp_path / "keys.db", k=1)
+        alone = asyncio.create_task(running.send(key))
+        await until(lambda: endpoint.at_once == 1)
+        assert (await running.send(key, stream=True))[0] == 429  # a status, no event in a stream
+        assert (await alone)[0] == 200
+        assert (await running.send(key))[0] == 200  # 16 of 20 were used: the last one
+        status, reply, _ = await running.send(key)
+        assert (status, reply["error"]["code"]) == (429, "insufficient_quota")
+
+
+@given(st.text(max_size=200), st.integers(1, 9), st.integers(1, 2_000))
+def test_a_bound_is_never_below_what_a_byte_a_token_would_take(
+    text: str, samples: int, longest: int
+) -> None:
+    model = Model(name="a", model="a", max_tokens=longest, price_per_mtok_in=2,
+                  price_per_mtok_out=3)  # fmt: skip
+    asked = Conversation(
+        text=text, id="q", kind="text", messages=(Message("system", "é"), Message("user", text))
+    )
+    most = most_of_vote(asked, [(model, samples)])
+    size = 2 + len(text.encode("utf-8", "replace"))
+    assert most.tokens >= samples * (size + longest)
+    assert most.money >= samples * (2 * size + 3 * longest) / 1e6
 
 
 async def test_openais_own_client_knows_our_refusals(

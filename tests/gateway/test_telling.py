@@ -94,12 +94,40 @@ async def test_a_request_is_a_line_without_its_key_or_its_question(
     assert (first["key"], first["model"], first["decided_by"]) == ("alice", "pool", "a")
     assert first["draws"] + first["draws_saved"] == 3
     assert first["tokens"] > 0
+    assert [line["outcome"] for line in told] == ["ok", "refused", "rejected"]
     assert told[1]["refused"] == "invalid_api_key"
     everything = json.dumps(lines())
     assert "Hieronymus" not in everything
     assert key not in everything
     assert key.rpartition("-")[2] not in everything
     assert "A" * 43 not in everything
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_log_tells_how_a_request_ended_whatever_its_status_was(
+    run: Any, lines: Callable[[], list[Any]], until: Any, stream: bool
+) -> None:
+    ill = FaultEndpoint("hang", "hang", "server error")
+    running = await run(ill, settings=GatewayConfig(drain_s=0.1), k=1)
+    ask = running.stream if stream else running.send
+    leaving = asyncio.create_task(ask())
+    await until(lambda: len(ill.requests) == 1)
+    leaving.cancel()
+    await until(lambda: len(running.operations.inflight) == 0)
+    cut = asyncio.create_task(ask())
+    await until(lambda: len(ill.requests) == 2)
+    await ask()
+    await until(lambda: len(running.operations.inflight) == 1)
+    text = running.operations.measures.text
+    await running.stop()
+    await cut
+    told = [line for line in lines() if line["message"] == "request"]
+    assert [line["outcome"] for line in told] == ["client_gone", "failed", "cut_by_shutdown"]
+    assert [line["status"] for line in told] == [499, *((200, 200) if stream else (503, 503))]
+    assert told[1].get("error") == ("quorum_not_met" if stream else None)
+    assert [line["level"] for line in told] == ["info", "warning", "warning"]
+    for outcome in ("client_gone", "failed", "cut_by_shutdown"):
+        assert f'slmmux_outcomes_total{{outcome="{outcome}"}} 1.0' in text().decode()
 
 
 async def test_questions_are_logged_where_that_is_asked_for(

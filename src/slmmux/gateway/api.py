@@ -83,6 +83,8 @@ class Endpoints:
             path = _PATHS[api]
             return await pass_on(serving, found, path, body, request.receive, deadline_s=most_s)
         wanted = asked(checked(_FORMS[api], body), body, found, self.gateway.caps)
+        if watch is not None:
+            watch.wants(wanted.question, wanted.draws)
         head = Head(api, name)
         if wanted.stream:
             return Stream(events(wanted, head, partial(vote, wanted, serving)), HEADERS)

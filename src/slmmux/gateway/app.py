@@ -12,14 +12,12 @@ from starlette.types import ASGIApp
 
 from slmmux.errors import SlmmuxError
 from slmmux.gateway.api import Endpoints
-from slmmux.gateway.failures import on_bug, on_http_error, on_known_error
+from slmmux.gateway.failures import CLIENT_GONE, on_bug, on_http_error, on_known_error
 from slmmux.gateway.openapi import document
 from slmmux.gateway.page.files import routes as page
 from slmmux.gateway.state import Gateway
 
 Middleware: TypeAlias = Callable[[ASGIApp], ASGIApp]
-
-_CLIENT_GONE = 499  # nobody reads it; logs do
 
 
 def build_app(gateway: Gateway, middleware: Sequence[Middleware] = ()) -> ASGIApp:
@@ -59,4 +57,4 @@ def build_app(gateway: Gateway, middleware: Sequence[Middleware] = ()) -> ASGIAp
 
 
 def _on_client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    return Response(status_code=_CLIENT_GONE)
+    return Response(status_code=CLIENT_GONE)

@@ -90,6 +90,12 @@ class Asked:
     include_usage: bool
     return_samples: bool
 
+    @property
+    def draws(self) -> tuple[tuple[Model, int], ...]:
+        """Every model that may be asked, and the samples of it at most."""
+        pool = tuple((model, self.plan.k) for model in self.models)
+        return pool if self.bigger is None else (*pool, (self.bigger, 1))
+
 
 def asked(request: AnyRequest, body: dict[str, Any], vote: Vote, caps: Caps) -> Asked:
     """What the request asks of the profile.

@@ -33,6 +33,8 @@ from slmmux.results import Json
 
 ErrorType = Literal["invalid_request_error", "upstream_error", "server_error", "rate_limit_error"]
 
+CLIENT_GONE = 499  # nobody reads it; logs do
+
 log = logging.getLogger("slmmux.gateway")
 
 

@@ -117,7 +117,7 @@ async def _chunks(
     end, sent, events = b"", 0, 0
     watch = WATCH.get()
     if watch is not None:
-        watch.relays(model)
+        watch.relays(model, body)
     try:
         async with serving.sampler.place(model), engine.relay(model, path, body) as reply:
             begun = True
@@ -137,8 +137,10 @@ async def _chunks(
 
 
 def _last_events(error: SlmmuxError) -> bytes:
-    failure = json.dumps(failure_of(error).to_json())
-    return f"\n\ndata: {failure}\n\ndata: [DONE]\n\n".encode()
+    failure = failure_of(error)
+    if (watch := WATCH.get()) is not None:
+        watch.fails(failure.code or failure.type)
+    return f"\n\ndata: {json.dumps(failure.to_json())}\n\ndata: [DONE]\n\n".encode()
 
 
 def usage_in(end: bytes, guess: int, body: dict[str, Any]) -> Usage:

@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 from slmmux.errors import SlmmuxError
 from slmmux.gateway.asked import Asked
-from slmmux.gateway.failures import bug, failure_of
+from slmmux.gateway.failures import Failure, bug, failure_of
 from slmmux.gateway.progress import Progress
 from slmmux.gateway.replies import (
     Head,
@@ -28,6 +28,7 @@ from slmmux.gateway.replies import (
     usage,
 )
 from slmmux.gateway.voting import Voted
+from slmmux.gateway.watching import WATCH
 from slmmux.results import Json
 from slmmux.types import Sample
 from slmmux.waves import OnSample
@@ -71,10 +72,10 @@ async def events(asked: Asked, head: Head, ask: Ask) -> AsyncGenerator[bytes, No
         for event in _closing(await voting, head):
             yield event
     except SlmmuxError as error:
-        yield _event(failure_of(error).to_json())
+        yield _failed(failure_of(error))
     except Exception as error:
         log.exception("a stream ended with a bug")
-        yield _event(bug(error).to_json())
+        yield _failed(bug(error))
     finally:
         voting.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
@@ -158,6 +159,12 @@ def _choice(index: int, delta: Json, finish: str | None = None) -> dict[str, Jso
 
 def _event(value: Mapping[str, object]) -> bytes:
     return b"data: " + to_json(value) + b"\n\n"
+
+
+def _failed(failure: Failure) -> bytes:
+    if (watch := WATCH.get()) is not None:
+        watch.fails(failure.code or failure.type)
+    return _event(failure.to_json())
 
 
 def _comment(progress: Progress) -> bytes:

@@ -3,9 +3,9 @@
 The watch of a request is in its context, so that it reaches the tasks that draw for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Any, Protocol
 
 from slmmux.types import Conversation, Model, Result, Sample, Usage
 
@@ -18,6 +18,13 @@ class Watch(Protocol):
 
         Raises:
             RequestError: there is none (429).
+        """
+
+    def wants(self, question: Conversation, draws: Sequence[tuple[Model, int]]) -> None:
+        """A vote would be taken, with so many samples of each model at most.
+
+        Raises:
+            RequestError: that is more than the client may use (429).
         """
 
     def asks(self, served: str, question: Conversation, models: Sequence[Model], seed: int) -> None:
@@ -36,11 +43,18 @@ class Watch(Protocol):
     def voted(self, result: Result) -> None:
         """The vote is over."""
 
-    def relays(self, model: Model) -> None:
-        """The request is passed on to this model."""
+    def relays(self, model: Model, body: Mapping[str, Any]) -> None:
+        """The request, with this body, is passed on to this model.
+
+        Raises:
+            RequestError: that is more than the client may use (429).
+        """
 
     def relayed(self, usage: Usage) -> None:
         """That is over, and took these tokens."""
+
+    def fails(self, code: str) -> None:
+        """Its stream has begun and ends with an error of this code."""
 
 
 WATCH: ContextVar[Watch | None] = ContextVar("slmmux.watch", default=None)

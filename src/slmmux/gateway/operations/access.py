@@ -5,24 +5,28 @@ Health checks and the page's own files need no key: they say nothing about anybo
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from slmmux.errors import KeysError
-from slmmux.gateway.failures import Failure
+from slmmux.gateway.failures import Failure, RequestError
+from slmmux.gateway.operations.callers import Call, Callers
+from slmmux.gateway.operations.endings import end_early
 from slmmux.gateway.operations.guesses import Guesses
-from slmmux.gateway.operations.keys import bearer, digest, id_of, same
+from slmmux.gateway.operations.keys import bearer, id_of, same
 from slmmux.gateway.operations.ledger import DAY_S, Key, Ledger, Used
 from slmmux.gateway.operations.record import Record
 from slmmux.gateway.watching import WATCH
 
 OPEN_PATHS = frozenset(("/", "/healthz", "/readyz", "/favicon.ico"))
 OPEN_FOLDERS = ("/static/", "/assets/")
+
+_SOON_S = 2.0  # until a request that runs may be done
 
 log = logging.getLogger("slmmux.gateway")
 
@@ -33,6 +37,19 @@ _NO_KEYS = Failure(
     code="keys_unreadable",
 )
 _RATE = Failure(status=HTTPStatus.TOO_MANY_REQUESTS, message="", type="rate_limit_error")
+_WRONG = Failure(
+    status=HTTPStatus.UNAUTHORIZED,
+    message="there is no such API key, or it was revoked",
+    code="invalid_api_key",
+)
+
+
+class RefusedError(RequestError):
+    """A request that has arrived and may not go on."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 class Access:
@@ -58,7 +75,7 @@ class Access:
         self._clock = clock
         self._guessing = guessing
         self._guesses = Guesses()
-        self._running: Counter[str] = Counter()
+        self._callers = Callers(ledger, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
@@ -102,31 +119,24 @@ class Access:
                 message="this gateway wants an API key: send the header Authorization: Bearer KEY",
                 code="missing_api_key",
             )
-        mark, now = digest(text), self._guessing()
-        wait_s = self._guesses.wait_s(address, mark, now)
-        if wait_s is not None:
-            return replace(
-                _RATE,
-                message="too many wrong API keys came from this address; wait",
-                code="too_many_wrong_keys",
-                retry_after_s=wait_s,
-            )
         identity = id_of(text)
         key = None if identity is None else self._ledger.key(identity)
         if same(text, None if key is None else key.digest) and key is not None:
-            self._guesses.right(address, mark, now)
             return key
-        self._guesses.wrong(address, now)
-        return Failure(
-            status=HTTPStatus.UNAUTHORIZED,
-            message="there is no such API key, or it was revoked",
-            code="invalid_api_key",
+        wait_s = self._guesses.wrong(address, self._guessing())
+        if wait_s is None:
+            return _WRONG
+        return replace(
+            _RATE,
+            message="too many wrong API keys came from this address; wait",
+            code="too_many_wrong_keys",
+            retry_after_s=wait_s,
         )
 
     def _over_limit(self, key: Key) -> Key | Failure:
         """The key, where it may send another request; the request is counted then."""
         limits, now = key.limits, self._clock()
-        if limits.concurrent is not None and self._running[key.id] >= limits.concurrent:
+        if limits.concurrent is not None and self._callers.running(key) >= limits.concurrent:
             return replace(
                 _RATE,
                 message=f"{key.name} has {limits.concurrent} requests running, which is its limit",
@@ -134,10 +144,7 @@ class Access:
                 retry_after_s=1.0,
             )
         used = self._ledger.used(key, now)
-        for what, spent, most in (
-            ("tokens", used.tokens, limits.tokens_per_day),
-            ("money", used.money, limits.money_per_day),
-        ):
+        for what, spent, most in _of_a_day(key, used):
             if most is not None and spent >= most:
                 return replace(
                     _RATE,
@@ -155,32 +162,70 @@ class Access:
             retry_after_s=wait_s,
         )
 
+    def _reserve(self, call: Call, most: Callable[[], Used]) -> None:
+        """Take the most that a request can use, where others of its key run beside it.
+
+        A key that has something left for today may always send one: else a limit that is smaller
+        than the largest request would be no limit but a ban. So one request at most passes it.
+
+        Raises:
+            RefusedError: together they could pass a limit of the day.
+        """
+        key, limits = call.key, call.key.limits
+        if limits.tokens_per_day is None and limits.money_per_day is None:
+            return
+        wanted, beside = most(), self._callers.reserved(key)
+        if beside != Used():
+            try:
+                taken = self._ledger.used(key, self._clock()) + beside
+            except KeysError as error:
+                log.error("nobody is let in: %s", error)  # noqa: TRY400 - no bug
+                raise RefusedError(_NO_KEYS) from error
+            for what, spent, limit in _of_a_day(key, taken + wanted):
+                if limit is not None and spent > limit:
+                    call.record.refused = "rate_limit_exceeded"
+                    raise RefusedError(_beside(key, what, limit))
+        call.reserved = wanted
+
     async def _counted(
         self, key: Key, record: Record, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        call = Call(key, record)
+        record.reserve = partial(self._reserve, call)
+
         async def sending(message: Message) -> None:
             # On disk before the client has the end: who kills the gateway then gains nothing.
             if message["type"] == "http.response.body" and not message.get("more_body", False):
-                self._settle(key, record)
+                self._callers.settle(call)
             await send(message)
 
-        self._running[key.id] += 1
         try:
-            await self._app(scope, receive, sending)
-        finally:
-            self._running[key.id] -= 1
-            if not self._running[key.id]:
-                del self._running[key.id]
-            self._settle(key, record)
+            async with self._callers.request(call):
+                await self._app(scope, receive, sending)
+        except TimeoutError:
+            if not call.revoked:
+                raise
+            record.refused, record.cut = "revoked", "revocation"
+            await end_early(record, _WRONG, scope, receive, send)
 
-    def _settle(self, key: Key, record: Record) -> None:
-        used = record.unsettled()
-        if used == Used():
-            return
-        try:
-            self._ledger.spend(key, used, self._clock())
-        except KeysError as error:  # the reply is there: its client gets it
-            log.error("not counted for %s: %s", key.name, error)  # noqa: TRY400 - no bug
+
+def _beside(key: Key, what: str, limit: float) -> Failure:
+    return replace(
+        _RATE,
+        message=f"{key.name} may use {limit:g} {what} today (UTC), and this request beside those "
+        "that run could pass that; send it when they are done, or with a smaller max_tokens",
+        code="rate_limit_exceeded",
+        retry_after_s=_SOON_S,
+    )
+
+
+def _of_a_day(key: Key, used: Used) -> tuple[tuple[str, float, float | None], ...]:
+    """What is limited, how much of it that is, and the most that the key may use."""
+    limits = key.limits
+    return (
+        ("tokens", used.tokens, limits.tokens_per_day),
+        ("money", used.money, limits.money_per_day),
+    )
 
 
 def _counts(scope: Scope) -> bool:

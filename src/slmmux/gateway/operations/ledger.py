@@ -9,7 +9,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +83,19 @@ class Used:
     tokens: int = 0
     money: float = 0.0
 
+    def __add__(self, other: "Used") -> "Used":
+        return Used(
+            self.requests + other.requests, self.tokens + other.tokens, self.money + other.money
+        )
+
+    def without(self, other: "Used") -> "Used":
+        """What is left of a bound when so much of it was used; never less than nothing."""
+        return Used(
+            max(0, self.requests - other.requests),
+            max(0, self.tokens - other.tokens),
+            max(0.0, self.money - other.money),
+        )
+
 
 class Ledger:
     """The file, open; a context manager. For one thread.
@@ -154,6 +167,11 @@ class Ledger:
             rows = self._connection.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY name").fetchall()
         return tuple(map(_key, rows))
 
+    def ids(self) -> frozenset[str]:
+        """The ids of all keys."""
+        with self._explained():
+            return frozenset(i for (i,) in self._connection.execute("SELECT id FROM keys"))
+
     def key(self, identity: str) -> Key | None:
         """The key with this id."""
         with self._explained():
@@ -185,10 +203,11 @@ class Ledger:
             self._add(key, now, Used(requests=1))
         return None
 
-    def spend(self, key: Key, used: Used, now: float) -> None:
-        """Add to what the key has used today."""
+    def spend(self, used: Mapping[Key, Used], now: float) -> None:
+        """Add to what keys have used today."""
         with self._transaction():
-            self._add(key, now, used)
+            for key, spent in used.items():
+                self._add(key, now, spent)
 
     def _take(self, key: Key, most: int, now: float) -> float | None:
         """Take the place of the request that came `most` before, if that is a minute ago."""

@@ -74,7 +74,7 @@ class Journalist:
 
     def request(self, record: Record) -> None:
         """A request is over."""
-        fine = record.status < _SERVER_ERROR and record.status != 0
+        fine = record.outcome not in ("failed", "cut_by_shutdown")
         if record.path in _QUIET and record.status not in (0, _SERVER_ERROR):
             return
         level = logging.INFO if fine else logging.WARNING
@@ -92,7 +92,9 @@ class Journalist:
             "queued_ms": None if record.queued_s is None else round(record.queued_s * 1000, 1),
             "tokens": record.usage.prompt_tokens + record.usage.completion_tokens or None,
             "money": record.money or None,
+            "outcome": record.outcome,
             "refused": record.refused,
+            "error": record.failed,
         }
         if (result := record.result) is not None:
             about |= {

@@ -69,6 +69,7 @@ class Measures:
         self._requests = counter(
             "requests", "Requests by path, served model and status.", "path", "model", "status"
         )
+        self._outcomes = counter("outcomes", "Requests by how they ended.", "outcome")
         self._refused = counter("refused", "Requests that were not served, and why.", "reason")
         self._latency = histogram("request_seconds", "Time of a request.", "path", "model")
         self._queue = histogram("queue_seconds", "Time that a request waited for a place.")
@@ -105,6 +106,7 @@ class Measures:
         model = record.served or ""
         self._requests.labels(path, model, str(record.status)).inc()
         self._latency.labels(path, model).observe(record.elapsed_s())
+        self._outcomes.labels(record.outcome).inc()
         if record.refused is not None:
             self._refused.labels(record.refused).inc()
         if record.queued_s is not None:

@@ -4,7 +4,6 @@ A request that is still open when the drain time is over ends as an error that s
 with an event and `[DONE]`, anything else with status 503.
 """
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -13,7 +12,8 @@ from typing import TypeAlias
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from slmmux.gateway.failures import Failure
+from slmmux.gateway.failures import CLIENT_GONE, Failure
+from slmmux.gateway.operations.endings import end_early
 from slmmux.gateway.operations.inflight import Inflight
 from slmmux.gateway.operations.places import Places
 from slmmux.gateway.operations.record import Record
@@ -93,8 +93,11 @@ class Requests:
         except TimeoutError:
             if not self._inflight.cutting or record.complete:
                 raise
-            record.refused = "stopping"
-            await _end(record, scope, receive, send)
+            record.refused, record.cut = "stopping", "shutdown"
+            await end_early(record, _STOPPING, scope, receive, send)
+        if not record.complete and record.cut is None:
+            # A stream that nobody reads any more just ends; other replies have this status then.
+            record.status = CLIENT_GONE
 
 
 def _recorded(record: Record, send: Send) -> Send:
@@ -115,13 +118,3 @@ def _recorded(record: Record, send: Send) -> Send:
         await send(message)
 
     return sending
-
-
-async def _end(record: Record, scope: Scope, receive: Receive, send: Send) -> None:
-    """The end of a reply that cannot be finished."""
-    if record.status == 0:
-        await _STOPPING.response()(scope, receive, send)
-    elif record.streams:
-        last = f"data: {json.dumps(_STOPPING.to_json())}\n\ndata: [DONE]\n\n".encode()
-        await send({"type": "http.response.body", "body": last, "more_body": False})
-    # Of any other reply a part was sent: the connection closes, and the client sees that.
