@@ -1,6 +1,7 @@
 """The breaker as a state machine, and before real endpoints."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from slmmux.config_gateway import GatewayConfig
 from slmmux.gateway.operations.breaker import Breaker, Outcome
 from slmmux.sampling import SamplingLimits
-from slmmux.testing import FaultEndpoint
+from slmmux.testing import FaultEndpoint, Reply
 
 OUTCOMES: list[Outcome] = ["success", "failure", "unknown"]
 
@@ -166,3 +167,56 @@ async def test_a_member_behind_an_open_breaker_is_503_with_its_reason(run: Any) 
     assert status == 503
     assert "left alone" in reply["error"]["message"]
     assert int(headers["Retry-After"]) in range(1, 61)
+
+
+REJECTED = Reply(400, b'{"error": {"message": "top_k is not allowed"}}')
+
+
+@pytest.mark.parametrize("model", ["a", "pool"])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_bad_requests_of_clients_open_no_breaker(run: Any, model: str, stream: bool) -> None:
+    endpoint = FaultEndpoint(*[REJECTED] * 20, "ok")
+    settings = GatewayConfig(breaker_failures=8, breaker_wait_s=60)
+    running = await run(endpoint, settings=settings, k=1)
+    for _ in range(20):
+        if stream:
+            with contextlib.suppress(AssertionError):  # a member's 400 comes before the stream
+                await running.stream(model=model)
+        else:
+            assert (await running.send(model=model))[0] == 400
+    assert (await running.metrics())['slmmux_breaker_state{model="a"}'] == 0
+    assert len(endpoint.requests) == 20
+    assert (await running.send(model=model))[0] == 200
+
+
+UNREADABLE = (
+    *(b"{}", b"<html>", b'{"choices": []}', b'{"choices": [{}]}'),
+    *(b'{"choices": [{"message": null}]}', b'{"choices": [{"message": {"content": 5}}]}'),
+)
+
+
+@pytest.mark.parametrize("body", UNREADABLE)
+@pytest.mark.parametrize("model", ["a", "pool"])
+async def test_replies_that_cannot_be_read_are_counted_as_errors(
+    run: Any, body: bytes, model: str
+) -> None:
+    running = await run(FaultEndpoint(Reply(body=body)), k=1)
+    status, _, _ = await running.send(model=model)
+    assert status == (502 if model == "a" else 503)
+    counted = 'slmmux_upstream_errors_total{error="ReplyError",model="a"}'
+    assert (await running.metrics())[counted] == 1
+
+
+async def test_streams_without_events_are_counted_as_errors(run: Any) -> None:
+    head = {"Content-Type": "text/event-stream"}
+    running = await run(FaultEndpoint(Reply(body=b"\n\n", headers=head)))
+    await running.stream(model="a")
+    counted = 'slmmux_upstream_errors_total{error="ReplyError",model="a"}'
+    assert (await running.metrics())[counted] == 1
+
+
+@pytest.mark.parametrize("fault", ["length", "tool call"])
+async def test_what_a_model_leaves_unsaid_is_no_fault_of_its_endpoint(run: Any, fault: Any) -> None:
+    running = await run(FaultEndpoint(fault), k=1)
+    await running.send()
+    assert not [m for m in await running.metrics() if "upstream_errors_total{" in m]

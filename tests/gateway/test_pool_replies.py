@@ -341,6 +341,14 @@ async def test_a_question_that_fits_no_models_context_is_the_clients_matter(serv
     assert (status, error["code"]) == (400, "context_length_exceeded")
 
 
+async def test_a_request_that_every_endpoint_rejects_is_not_worth_another_try(serve: Any) -> None:
+    no = Reply(400, b'{"error": {"message": "frequency_penalty is not allowed"}}')
+    running = await serve(FaultEndpoint(no), FaultEndpoint(no))
+    status, error = await running.refusal(frequency_penalty=1)
+    assert (status, error["code"]) == (400, "rejected_upstream")
+    assert "frequency_penalty is not allowed" in error["upstreams"]["b"]
+
+
 async def test_a_deadline_takes_the_vote_over_what_has_come(serve: Any) -> None:
     running = await serve(FaultEndpoint("hang"), FaultEndpoint())
     behind = (await running.ask(slmmux={"deadline_s": 0.4}))["slmmux"]

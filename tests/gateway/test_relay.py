@@ -136,3 +136,53 @@ async def test_a_stream_that_takes_too_long_ends_with_an_error_and_properly(serv
     assert first.encode() in EVENTS
     assert json.loads(failed.strip().removeprefix("data: "))["error"]["code"] == "upstream_timeout"
     assert end == "data: [DONE]"
+
+
+UNREADABLE = [
+    Reply(body=b"<html>Welcome to nginx!</html>"),
+    Reply(body=b"[]"),
+    Reply(body=b'{"choices": []}'),
+    Reply(body=b'{"choices": [{"message": null}]}'),
+    Reply(body=b'{"choices": [{"index": 0}]}'),
+    Reply(body=b'{"error": {"message": "no"}}'),
+    "truncated json",
+]
+
+
+@pytest.mark.parametrize("sent", UNREADABLE, ids=range(len(UNREADABLE)))
+async def test_what_is_no_reply_is_not_passed_on_as_one(serve: Any, sent: Any) -> None:
+    running = await serve(FaultEndpoint(sent))
+    status, reply = await running.post(BODY)
+    assert (status, reply["error"]["code"]) == (502, "upstream_unreadable")
+    assert "no reply with choices" in reply["error"]["message"]
+
+
+async def test_a_reply_with_choices_is_passed_on_byte_for_byte(serve: Any) -> None:
+    body = b'{"choices":[{"message":{"content":null,"odd":1e2}}],\n "z": 1}'
+    running = await serve(FaultEndpoint(Reply(body=body)))
+    async with running.session.post(f"{running.url}/v1/chat/completions", json=BODY) as reply:
+        assert await reply.read() == body
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "text/html; charset=utf-8"])
+async def test_an_endpoint_that_does_not_stream_is_told_of(serve: Any, media_type: str) -> None:
+    running = await serve(FaultEndpoint(Reply(body=EVENTS, headers={"Content-Type": media_type})))
+    status, reply = await running.post({**BODY, "stream": True})
+    assert (status, reply["error"]["code"]) == (502, "upstream_unreadable")
+    assert "where a stream was asked for" in reply["error"]["message"]
+
+
+async def test_a_stream_without_events_ends_with_the_reason(serve: Any) -> None:
+    head = {"Content-Type": "text/event-stream"}
+    running = await serve(FaultEndpoint(Reply(body=b": nothing\n\n", headers=head)))
+    *_, failed, end = await running.stream(**BODY)
+    code = json.loads(failed.strip().removeprefix("data: "))["error"]["code"]
+    assert (code, end) == ("upstream_unreadable", "data: [DONE]")
+
+
+async def test_what_an_endpoint_says_no_to_is_a_400_in_its_own_words(serve: Any) -> None:
+    no = Reply(422, b'{"error": {"message": "top_logprobs is 3, at most 2", "code": "x"}}')
+    running = await serve(FaultEndpoint(no))
+    status, reply = await running.post(BODY)
+    assert (status, reply["error"]["type"]) == (400, "invalid_request_error")
+    assert "top_logprobs is 3, at most 2" in reply["error"]["message"]

@@ -63,6 +63,7 @@ class Completion:
     Attributes:
         text: None where the reply holds none.
         note: why there is no text, for a person: "called a tool instead of answering".
+        unreadable: whether the endpoint is at fault for that: what it sent is no reply.
         tool_calls: what it calls, where tools were offered; the text may then be empty.
     """
 
@@ -73,6 +74,7 @@ class Completion:
     seed_honoured: bool | None = None
     note: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    unreadable: bool = False
 
 
 def no_reply(model: Model, endpoint: str, timeout_s: float) -> RequestTimeoutError:

@@ -24,6 +24,7 @@ from slmmux.errors import (
 from slmmux.types import Model
 
 OVER_CONTEXT = "the question does not fit the model's context"
+REJECTED = " rejected the request "
 _SHOWN = 120  # characters of what the endpoint said
 _CONTEXT = re.compile(
     r"context[ _](length|size|window)|maximum context|maximum number of tokens"
@@ -80,7 +81,7 @@ def most_choices(error: EngineError, asked: int) -> int | None:
         error: the rejection; llama.cpp names its limit, the number of its slots.
         asked: choices that were asked for.
     """
-    said = str(error).partition(" rejected the request ")[2]
+    said = str(error).partition(REJECTED)[2]
     if not isinstance(error, RequestRejectedError) or not _ABOUT_N.search(said):
         return None
     named = _MOST.search(said)
@@ -90,7 +91,7 @@ def most_choices(error: EngineError, asked: int) -> int | None:
 
 def about_format(error: EngineError) -> bool:
     """Whether a rejection is about the form that the reply was to have."""
-    said = str(error).partition(" rejected the request ")[2]
+    said = str(error).partition(REJECTED)[2]
     return isinstance(error, RequestRejectedError) and bool(_ABOUT_FORMAT.search(said))
 
 
@@ -138,7 +139,7 @@ def _client_error(model: Model, status: int, body: bytes, where: str) -> EngineE
         )
     if status == HTTPStatus.NOT_FOUND:
         return _not_found(model, said, where)
-    return RequestRejectedError(f"{name}: {where} rejected the request ({status}: {said})")
+    return RequestRejectedError(f"{name}: {where}{REJECTED}({status}: {said})")
 
 
 def _not_found(model: Model, said: str, where: str) -> ModelNotFoundError:

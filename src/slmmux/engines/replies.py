@@ -13,6 +13,7 @@ from slmmux.types import ToolCall, Usage
 
 _CHARACTERS_PER_TOKEN = 4
 _MOST_CHARACTERS_PER_TOKEN = 5.5  # of any language model's tokens, over a whole reply
+_NO_TEXT = "the reply holds no text"
 _MOST_TOKENS = 2**31  # what says more counts something else
 
 
@@ -46,11 +47,31 @@ def read_reply(request: Request, body: bytes, where: str) -> list[Completion]:
             usage=usage,
             note=None if text is not None else f"{request.model.name}: {note}",
             tool_calls=called,
+            unreadable=text is None and note.startswith(_NO_TEXT),
         )
         for choice, (text, note), called, reasoning, usage in zip(
             chosen, texts, calls, reasonings, usages, strict=True
         )
     ]
+
+
+def is_reply(body: bytes | bytearray) -> bool:
+    """Whether a whole reply is one that clients can read: choices, each with a message or text."""
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    choices = reply.get("choices") if isinstance(reply, dict) else None
+    return isinstance(choices, list) and bool(choices) and all(map(_says_something, choices))
+
+
+def _says_something(choice: object) -> bool:
+    if not isinstance(choice, dict):
+        return False
+    message = choice.get("message")
+    if isinstance(message, dict):
+        return isinstance(message.get("content"), str | list | None)
+    return isinstance(choice.get("text"), str)
 
 
 def _parse(request: Request, body: bytes, where: str) -> dict[str, Any]:
@@ -198,7 +219,7 @@ def _text_of(choice: Mapping[str, Any]) -> tuple[str | None, str]:
         return _string(choice["text"]), ""
     message = choice.get("message")
     if not isinstance(message, dict):
-        return None, "the reply holds no text"
+        return None, _NO_TEXT
     content = message.get("content")
     if isinstance(content, list):
         parts = [part.get("text") for part in content if isinstance(part, dict)]
@@ -221,9 +242,9 @@ def _why_no_text(choice: Mapping[str, Any], message: Mapping[str, Any]) -> str:
         return "reached max_tokens before its answer; raise max_tokens"
     content = message.get("content")
     if content is None:
-        return "the reply holds no text (content is null)"
+        return f"{_NO_TEXT} (content is null)"
     what = _JSON_NAMES.get(type(content), "a number")
-    return f"the reply holds no text (content is {what} without text parts)"
+    return f"{_NO_TEXT} (content is {what} without text parts)"
 
 
 def _reasoning(choice: Mapping[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from slmmux.engines.refusals import OVER_CONTEXT
+from slmmux.engines.refusals import OVER_CONTEXT, REJECTED
 from slmmux.errors import (
     AuthenticationError,
     ConnectionDroppedError,
@@ -130,6 +130,8 @@ def _without_quorum(error: QuorumError) -> Failure:
         return Failure(
             status=400, message=str(error), code="context_length_exceeded", upstreams=reasons
         )
+    if reasons and all(REJECTED in reason for reason in reasons.values()):
+        return Failure(status=400, message=str(error), code="rejected_upstream", upstreams=reasons)
     return Failure(
         status=HTTPStatus.SERVICE_UNAVAILABLE,
         message=str(error),

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive
 
-from slmmux.engines.base import Relay
+from slmmux.engines.base import Relay, Relayed
+from slmmux.engines.replies import is_reply
 from slmmux.errors import ReplyError, RequestTimeoutError, SlmmuxError
 from slmmux.gateway.bodies import check_numbers
 from slmmux.gateway.clients import Stream, unless_gone
@@ -21,6 +22,8 @@ from slmmux.pool import EMBEDDED
 from slmmux.types import Model, Usage
 
 _LARGEST_MB = 32
+_LOOKED_AT = 1_000_000  # bytes of a reply, at most: reading more would hold up the others
+_NO_STREAM = ("application/json", "text/html")
 _END = 4096  # bytes of a reply in which its usage stands
 _CHARACTERS = 4  # a token, where the endpoint does not say
 _TOKENS = re.compile(rb'"(prompt_tokens|completion_tokens)"\s*:\s*(\d{1,12})')
@@ -62,7 +65,7 @@ async def pass_on(
         if streams:
             headers = ((b"content-type", content_type), (b"cache-control", b"no-cache"))
             return Stream(chunks, headers)
-        whole = await unless_gone(receive, _whole(chunks, model))
+        whole = await unless_gone(receive, _joined(chunks))
     except BaseException:
         await chunks.aclose()
         raise
@@ -109,7 +112,7 @@ async def _in_time(
 async def _chunks(
     serving: Serving, model: Model, path: str, body: dict[str, Any], *, streams: bool
 ) -> AsyncGenerator[bytes, None]:
-    """The reply's content type, then its body as it comes."""
+    """The reply's content type, then its body: a stream as it comes, anything else in one piece."""
     engine = serving.pool.engines[model.name]
     if not isinstance(engine, Relay):
         raise RequestError(f"{model.name} cannot be asked by its name; ask a profile")
@@ -120,12 +123,19 @@ async def _chunks(
         watch.relays(model, body)
     try:
         async with serving.sampler.place(model), engine.relay(model, path, body) as reply:
+            if streams and reply.content_type in _NO_STREAM:
+                raise ReplyError(
+                    f"{model.name}: {engine.endpoint} answers with {reply.content_type} where a "
+                    "stream was asked for"
+                )
             begun = True
             yield reply.content_type.encode("latin-1", "replace")
-            async for chunk in reply.chunks:
+            async for chunk in reply.chunks if streams else _whole(reply, model, engine.endpoint):
                 end, sent = (end + chunk)[-_END:], sent + len(chunk)
                 events += chunk.count(b"data:")
                 yield chunk
+            if streams and not events and b"data:" not in end:
+                raise ReplyError(f"{model.name}: {engine.endpoint} sent a stream without events")
     except SlmmuxError as error:
         if not (begun and streams):
             raise
@@ -159,10 +169,20 @@ def usage_in(end: bytes, guess: int, body: dict[str, Any]) -> Usage:
     return Usage(len(json.dumps(body)) // _CHARACTERS, guess, estimated=True)
 
 
-async def _whole(chunks: AsyncGenerator[bytes, None], model: Model) -> bytes:
+async def _whole(reply: Relayed, model: Model, where: str) -> AsyncGenerator[bytes, None]:
+    """All of a reply in one piece, when it has turned out to be one."""
     body = bytearray()
-    async for chunk in chunks:
+    async for chunk in reply.chunks:
         body += chunk
         if len(body) > _LARGEST_MB * 1_000_000:
-            raise ReplyError(f"{model.name}: its endpoint sent more than {_LARGEST_MB} MB")
-    return bytes(body)
+            raise ReplyError(f"{model.name}: {where} sent more than {_LARGEST_MB} MB")
+    if len(body) <= _LOOKED_AT and not is_reply(body):
+        raise ReplyError(
+            f"{model.name}: {where} sent something that is no reply with choices; check that "
+            "base_url is an OpenAI-compatible API (it usually ends in /v1)"
+        )
+    yield bytes(body)
+
+
+async def _joined(chunks: AsyncIterator[bytes]) -> bytes:
+    return b"".join([chunk async for chunk in chunks])

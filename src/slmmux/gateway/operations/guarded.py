@@ -14,6 +14,7 @@ from slmmux.errors import (
     LeftAloneError,
     ModelNotFoundError,
     RateLimitError,
+    ReplyError,
     RequestRejectedError,
 )
 from slmmux.gateway.operations.breaker import Breaker, Outcome, State
@@ -79,7 +80,7 @@ class Guarded:
             self._traces.call(model, self.endpoint) as answered,
         ):
             completions = await self.engine.draw(request)
-            call.answered()
+            call.answered(unreadable=any(c.unreadable for c in completions))
             answered(completions)
             return completions
 
@@ -135,9 +136,14 @@ class _Call:
         self._guarded.breaker.end(self._ticket, self._outcome, now)
         self._guarded.on_call(self._model.name, now - self._began, self._error)
 
-    def answered(self) -> None:
-        """The endpoint has begun to answer."""
-        self._outcome = "success"
+    def answered(self, *, unreadable: bool = False) -> None:
+        """The endpoint has begun to answer.
+
+        Args:
+            unreadable: with something that is no reply: it is neither down nor well.
+        """
+        self._outcome = "unknown" if unreadable else "success"
+        self._error = ReplyError.__name__ if unreadable else None
 
     def _was_slow(self, now: float) -> bool:
         # Most calls that are given up were not needed any more; a slow one was waited for.
