@@ -511,7 +511,7 @@ slmmux_selected_total{served="p",model="a\\\\"b,c}"} 3
           const past = snapshot(parsed(text(10, 0, 4, 4)), 100);
           const now = snapshot(parsed(text(30, 5, 8, 8)), 110);
           const again = snapshot(parsed(text(6, 0, 1, 1)), 120);
-          const lines = series([past, now, again]);
+          const lines = series([past, now, again], 10);
           return {
             requests: now.requests, failed: now.failed, selected: [...now.selected],
             median: quantile(0.5, since(past.latency, now.latency)),
@@ -525,8 +525,28 @@ slmmux_selected_total{served="p",model="a\\\\"b,c}"} 3
     assert found["median"] == pytest.approx(0.05)
     assert found["nothing"] is None
     # 20 in 10 s; then the server began anew, and of what came before nothing is known.
-    assert found["answered"] == [None, 2.0, pytest.approx(0.3)]
+    assert found["answered"] == [None, 2.0, pytest.approx(0.6)]
     assert found["none"] == []
+
+
+def test_a_line_begins_when_as_much_is_known_as_each_of_its_points_says(mathematics: Any) -> None:
+    found = mathematics.evaluate(
+        """async () => {
+          const { parsed, series, snapshot } = await import("./assets/metrics.js");
+          const text = (n) => `slmmux_requests_total{path="/v1/completions",status="200"} ${n}
+slmmux_request_seconds_bucket{path="/v1/completions",le="1"} ${n}
+slmmux_request_seconds_bucket{path="/v1/completions",le="+Inf"} ${n}
+`;
+          const at = (time, n) => snapshot(parsed(text(n)), time);
+          // One request, of 4 s after the beginning; every 2 s a look, and none for a long while.
+          const looks = [0, 2, 4, 6, 20, 22, 24, 26, 500, 502];
+          return series(looks.map((time) => at(time, time < 4 ? 7 : 8)), 20);
+        }"""
+    )
+    once, nothing = pytest.approx(1 / 20), pytest.approx(0)
+    assert found["answered"] == [*4 * [None], once, once, nothing, nothing, None, None]
+    median = [None if value is None else round(value, 3) for value in found["median"]]
+    assert median == [*4 * [None], 0.5, 0.5, *4 * [None]]
 
 
 @pytest.mark.embedded

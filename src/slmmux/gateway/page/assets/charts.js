@@ -1,12 +1,17 @@
 // Live charts of /metrics.
 import { Component, createRef, html } from "./dom.js";
-import { apart, quantile, series } from "./metrics.js";
+import { WINDOW_S, apart, quantile, series } from "./metrics.js";
 import { decimals, many, percent, seconds } from "./words.js";
 
 const HEIGHT = 190;
+const SPAN_S = 180; // at least: two points are no line across all of the chart
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const about = (value) => (value === 0 ? "0" : `≈${seconds(value)}`); // known by bucket only
 const clock = (time) => new Date(1000 * time).toLocaleTimeString([], { hour12: false });
+
+// Places of points with no other beside them: no line shows them.
+const alone = (values) =>
+  values.flatMap((value, place) => (value != null && values[place - 1] == null && values[place + 1] == null ? [place] : []));
 
 // Lines over time; drawn anew when the colours change.
 class Lines extends Component {
@@ -40,7 +45,10 @@ class Lines extends Component {
       width: this.width(),
       height: HEIGHT,
       cursor: { drag: { x: false, y: false } },
-      scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, this.props.least) * 1.1] } },
+      scales: {
+        x: { range: (_, first, last) => (last === null ? [0, SPAN_S] : [Math.min(first, last - SPAN_S), last]) },
+        y: { range: (_, low, high) => [0, Math.max(high ?? 0, this.props.least) * 1.1] },
+      },
       axes: [
         { ...axis, space: 90, values: (_, times) => times.map(clock) },
         { ...axis, size: 62, values: (_, values) => values.map((value) => shown(value).replace("≈", "")) },
@@ -52,8 +60,8 @@ class Lines extends Component {
           dash,
           stroke: css(colour),
           width: 2,
-          spanGaps: true,
-          points: { show: false },
+          spanGaps: false, // of what is not known there is no line
+          points: { show: false, size: 5, fill: css(colour), filter: (plot, place) => alone(plot.data[place]) },
           value: (_, value) => shown(value),
         })),
       ],
@@ -61,13 +69,11 @@ class Lines extends Component {
     this.plot = new globalThis.uPlot(options, this.data(), this.place.current);
   }
 
-  render({ title, lines, unit }) {
-    const last = lines.map(({ label, values }) => {
-      const value = values.findLast((one) => one !== null);
-      return `${label} ${value === undefined ? "none yet" : unit(value)}`;
-    });
-    return html`<figure><figcaption><b>${title}</b><br />now: ${last.join(", ")}</figcaption>
-      <div class="plot" ref=${this.place} role="img" aria-label=${`${title}, over time. Now: ${last.join(", ")}.`}></div></figure>`;
+  render({ title, lines, unit, empty }) {
+    const last = lines.map(({ label, values }) => [label, values.at(-1) ?? null]).filter(([, value]) => value !== null);
+    const now = last.map(([label, value]) => `${label} ${unit(value)}`).join(", ") || empty;
+    return html`<figure><figcaption><b>${title}</b><br />now: ${now}</figcaption>
+      <div class="plot" ref=${this.place} role="img" aria-label=${`${title}, over time. Now: ${now}.`}></div></figure>`;
   }
 }
 
@@ -108,6 +114,8 @@ export function Charts({ history, metrics, theme }) {
   const now = history.at(-1);
   if (!now) return html`<p class="absent" role="status">${ABSENT[metrics] ?? ABSENT.unknown}</p>`;
   const lines = series(history);
+  const known = lines.answered.at(-1) !== null;
+  const soon = `known ${WINDOW_S} seconds after the page was opened`;
   const rate = (value) => `${decimals(value)}/s`;
   const budget = now.draws + now.saved;
   const votes = [...now.selected.values()].reduce((sum, value) => sum + value, 0);
@@ -123,17 +131,17 @@ export function Charts({ history, metrics, theme }) {
       ${now.money > 0 && html`<${Figure} name="Money">${decimals(now.money, 3)}<//>`}
       <${Figure} name="Without an answer">${now.abstained}<//>
     </dl>
-    <p class="note">Totals are since the server started. Lines begin when this page was opened; each point is over the 30 seconds before it.</p>
+    <p class="note">Totals are since the server started. Each point of a line is over the ${WINDOW_S} seconds before it, so lines begin ${WINDOW_S} seconds after this page was opened.</p>
     <div class="charts">
-      <${Lines} title="Requests" times=${lines.times} theme=${theme} unit=${rate} least=${0.1} lines=${[
+      <${Lines} title="Requests" times=${lines.times} theme=${theme} unit=${rate} least=${0.1} empty=${soon} lines=${[
         { label: "answered", colour: "--c0", values: lines.answered },
         { label: "failed", colour: "--c1", dash: [6, 4], values: lines.failed },
       ]} />
-      <${Lines} title="Time of a request" times=${lines.times} theme=${theme} unit=${about} least=${0.01} lines=${[
+      <${Lines} title="Time of a request" times=${lines.times} theme=${theme} unit=${about} least=${0.01} empty=${known ? `no request in the last ${WINDOW_S} seconds` : soon} lines=${[
         { label: "median", colour: "--c0", values: lines.median },
         { label: "95% within", colour: "--c4", dash: [6, 4], values: lines.slow },
       ]} />
-      <${Lines} title="Draws" times=${lines.times} theme=${theme} unit=${rate} least=${0.1} lines=${[
+      <${Lines} title="Draws" times=${lines.times} theme=${theme} unit=${rate} least=${0.1} empty=${soon} lines=${[
         { label: "made", colour: "--c0", values: lines.draws },
         { label: "saved", colour: "--c2", dash: [6, 4], values: lines.saved },
       ]} />

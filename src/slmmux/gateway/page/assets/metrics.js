@@ -84,17 +84,20 @@ export function quantile(share, counts) {
 // Counts of each bucket on its own.
 export const apart = (counts) => counts.map(([end, count], place) => [end, count - (counts[place - 1]?.[1] ?? 0)]);
 
-// Series over time from snapshots: rates over a window of time, or as much of it as there is.
-export function series(history, windowS = 30) {
-  const times = history.map(({ time }) => time);
-  const pairs = history.map((now) => [history.find((one) => one.time >= now.time - windowS), now]);
-  const rate = (count) => pairs.map(([then, now]) => {
-    const elapsed = now.time - then.time;
-    return elapsed > 0 ? grown(count(then), count(now)) / elapsed : null;
+export const WINDOW_S = 20;
+const GAP = 3; // windows: so long nobody looked that nothing is known of the last one
+
+// Series over time from snapshots: each point is over the window before it. Nothing is said of a
+// time of which less is known: a rate of the first two seconds would only show when one looked.
+export function series(history, windowS = WINDOW_S) {
+  const pairs = history.map((now) => {
+    const then = history.findLast((one) => one.time <= now.time - windowS);
+    return then && now.time - then.time < GAP * windowS ? [then, now] : null;
   });
-  const time = (share) => pairs.map(([then, now]) => quantile(share, since(then.latency, now.latency)));
+  const rate = (count) => pairs.map((pair) => pair && grown(count(pair[0]), count(pair[1])) / (pair[1].time - pair[0].time));
+  const time = (share) => pairs.map((pair) => pair && quantile(share, since(pair[0].latency, pair[1].latency)));
   return {
-    times,
+    times: history.map((one) => one.time),
     answered: rate(({ requests, failed }) => requests - failed),
     failed: rate(({ failed }) => failed),
     median: time(0.5),
