@@ -257,12 +257,13 @@ def test_mathematics_is_drawn_and_what_is_none_stays_as_written(
 ) -> None:
     found = mathematics.evaluate(
         """async (text) => {
-          const { write } = await import("./assets/maths.js");
+          const [{ Said }, { html, render }] = await Promise.all(
+            ["said", "dom"].map((name) => import(`./assets/${name}.js`)));
           const place = document.createElement("div");
           document.body.append(place);
           const begun = performance.now();
-          write(place, text);
-          const tags = [...place.querySelectorAll("*")].map((one) => one.localName);
+          render(html`<${Said} kind="reply" text=${text} />`, place);
+          const tags = [...place.querySelectorAll(".said *")].map((one) => one.localName);
           const box = place.getBoundingClientRect();
           const took = performance.now() - begun;
           const found = { tags, text: place.textContent, took, height: box.height };

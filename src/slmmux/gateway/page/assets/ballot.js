@@ -1,6 +1,6 @@
 // The vote on the page: lanes of samples, classes of answers, and what came of it.
 import { html } from "./dom.js";
-import { Said } from "./said.js";
+import { Reply, Said } from "./said.js";
 import { classes, lanes, leader } from "./vote.js";
 import { confidence, explained, letter, many, oneLine, percent, seconds, without } from "./words.js";
 
@@ -125,7 +125,7 @@ export const Ballot = ({ vote, onShow }) => {
       ${shown.length === 0 && html`<p class="note">${vote.phase === "voting" ? "None yet." : "None."}</p>`}
       <ol class="classes">${shown.map((one) => html`<${Class} key=${one.key} ...${{ one, vote, won: one === winner }} />`)}</ol>`}
     ${vote.phase === "decided" && html`<h3>What ${vote.outcome.decided_by ? html`<span>${writer}</span> wrote` : "the reply says"}</h3>
-      ${vote.reasoning && html`<details><summary>What it thought first</summary><${Said} kind="reply" text=${vote.reasoning} /></details>`}
-      <${Said} kind="reply" text=${vote.text.trim()} />`}
+      ${vote.reasoning && html`<details><summary>What it thought first</summary><${Reply} text=${vote.reasoning} /></details>`}
+      <${Reply} text=${vote.text.trim()} />`}
   </section>`;
 };

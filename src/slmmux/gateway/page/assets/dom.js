@@ -2,5 +2,5 @@
 import htm from "./vendor/htm.mjs";
 import { Component, Fragment, createRef, h, render } from "./vendor/preact.mjs";
 
-export { Component, Fragment, createRef, render };
+export { Component, Fragment, createRef, h, render };
 export const html = htm.bind(h);

@@ -1,6 +1,7 @@
-// Text with LaTeX in it → text nodes and MathML. Temml reads the LaTeX; the elements are made here,
+// Text with LaTeX in it → texts and MathML. Temml reads the LaTeX; the elements are made here,
 // from lists of what is allowed, so that neither its output nor a model's words become HTML.
-const MATHML = "http://www.w3.org/1998/Math/MathML";
+import { Fragment, h } from "./dom.js";
+
 const ELEMENTS = new Set(
   ("math mrow mi mo mn ms mtext mspace mfrac msqrt mroot mstyle merror mpadded mphantom msub msup msubsup " +
     "munder mover munderover mmultiscripts mprescripts none mtable mtr mtd menclose").split(" "),
@@ -15,32 +16,29 @@ const STYLES = new Set(
     "fontWeight padding paddingBottom paddingLeft paddingRight paddingTop textAlign width").split(" "),
 );
 const LONGEST = 2000;
-const MOST = 200;
+export const MOST = 200; // in one text
 const OPTIONS = { throwOnError: true, trust: false, maxExpand: 200, maxSize: [5, 20] };
 // $…$ is mathematics only where it looks like it: "$5 and $6" is money.
 // The bounds keep the search for an end short, however a text tries to make it long.
-const FORMULA =
-  /\$\$([\s\S]{1,2000}?)\$\$|\\\[([\s\S]{1,2000}?)\\\]|\\\(([\s\S]{1,2000}?)\\\)|\$(?![\s$])((?:\\.|[^$\\\n]){1,2000}?)(?<!\s)\$(?!\d)/g;
+export const FORMULA =
+  /\$\$([\s\S]{1,2000}?)\$\$|\\\[((?:(?!\\\[)[\s\S]){1,2000}?)\\\]|\\\(((?:(?!\\\()[\s\S]){1,2000}?)\\\)|\$(?![\s$])((?:\\.|[^$\\\n]){1,2000}?)(?<!\s)\$(?!\d)|(\\boxed\{(?:[^{}]|\{(?:[^{}]|\{[^{}]{0,200}\}){0,200}\}){1,500}\})/g;
+const DELIMITED = /^(?:\$\$([^]*)\$\$|\\\[([^]*)\\\]|\\\(([^]*)\\\)|\$([^]*)\$)$/;
 
 // A node of Temml's tree → ours. Groups and links have no element of their own: their content stays.
 function copied(node) {
-  if (typeof node.text === "string") return document.createTextNode(node.text);
-  const element = made(node);
-  element.append(...(node.children ?? []).map(copied));
-  return element;
+  if (typeof node.text === "string") return node.text;
+  const inside = (node.children ?? []).map(copied);
+  return ELEMENTS.has(node.type) ? h(node.type, properties(node), inside) : h(Fragment, null, inside);
 }
 
-function made(node) {
-  if (!ELEMENTS.has(node.type)) return document.createDocumentFragment();
-  const element = document.createElementNS(MATHML, node.type);
-  for (const name of node.classes ?? []) if (/^[a-z-]+$/i.test(name)) element.classList.add(name);
-  for (const [name, value] of Object.entries(node.attributes ?? {})) {
-    if (ATTRIBUTES.has(name)) element.setAttribute(name, String(value));
-  }
-  for (const [name, value] of Object.entries(node.style ?? {})) {
-    if (STYLES.has(name)) element.style[name] = String(value);
-  }
-  return element;
+function properties({ classes, attributes, style }) {
+  const among = (allowed, pairs) =>
+    Object.entries(pairs ?? {}).filter(([name]) => allowed.has(name)).map(([name, value]) => [name, String(value)]);
+  return {
+    ...Object.fromEntries(among(ATTRIBUTES, attributes)),
+    class: (classes ?? []).filter((name) => /^[a-z-]+$/i.test(name)).join(" ") || undefined,
+    style: Object.fromEntries(among(STYLES, style)),
+  };
 }
 
 // MathML of a formula; null where it is none that can be read.
@@ -53,38 +51,34 @@ export function formula(tex, displayMode = false) {
   }
 }
 
-// A wide formula scrolls on its own.
-function block(maths) {
-  const place = document.createElement("div");
-  place.className = "formula";
-  place.append(maths);
-  return place;
+// What stands between signs that delimit a formula, drawn; a wide one scrolls on its own.
+export function drawn(text) {
+  const bare = text.trim();
+  const found = DELIMITED.exec(bare) ?? [];
+  const displayed = found[1] ?? found[2] ?? (bare.startsWith("\\begin") ? bare : undefined);
+  const maths = formula(displayed ?? found[3] ?? found[4] ?? bare, displayed !== undefined);
+  return maths && displayed !== undefined ? h("span", { class: "formula" }, maths) : maths;
 }
 
-// Put the text into the element.
-export function write(element, text) {
+// Texts and formulas.
+export function pieces(text) {
   const parts = [];
   let end = 0;
   let count = 0;
   for (const found of text.matchAll(FORMULA)) {
-    const tex = found[1] ?? found[2] ?? found[3] ?? found[4];
-    const display = found[1] !== undefined || found[2] !== undefined;
-    const maths = (count += 1) > MOST ? null : formula(tex, display);
+    const maths = (count += 1) > MOST ? null : drawn(found[0]);
     if (maths === null) continue;
     const before = text.slice(end, found.index);
     end = found.index + found[0].length;
-    if (!display) parts.push(before, maths);
-    else {
-      parts.push(before.replace(/\n$/, ""), block(maths)); // a block breaks the line itself
-      if (text[end] === "\n") end += 1;
-    }
+    const broken = maths.props.class === "formula"; // it breaks the line itself
+    parts.push(broken ? before.replace(/\n$/, "") : before, maths);
+    if (broken && text[end] === "\n") end += 1;
   }
-  element.replaceChildren(...parts, text.slice(end));
+  return [...parts, text.slice(end)];
 }
 
-// Put an answer into the element: as a formula where it is written as one.
-export function writeAnswer(element, text) {
+// An answer: a formula where it is written as one.
+export function answered(text) {
   const bare = /[\\^_]/.test(text) && !/[$]|\\\(|\\\[/.test(text) ? formula(text) : null;
-  if (bare === null) write(element, text);
-  else element.replaceChildren(bare);
+  return bare === null ? pieces(text) : [bare];
 }

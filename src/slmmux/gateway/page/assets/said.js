@@ -1,24 +1,36 @@
 // Elements whose content is what somebody said: text, with LaTeX as formulas.
 import { Component, createRef, html } from "./dom.js";
-import { write, writeAnswer } from "./maths.js";
+import { formed } from "./markdown.js";
+import { answered, pieces } from "./maths.js";
+import { visible } from "./words.js";
 
 export class Said extends Component {
-  element = createRef();
-
-  componentDidMount() {
-    this.fill();
+  shouldComponentUpdate(next) {
+    return next.text !== this.props.text; // reading LaTeX takes its time
   }
 
-  componentDidUpdate(before) {
-    if (before.text !== this.props.text) this.fill();
+  render({ as = "div", kind, answer, text }) {
+    const said = visible(text);
+    return html`<${as} class=${`${kind} said`} dir="auto">${answer ? answered(said) : pieces(said)}</${as}>`;
+  }
+}
+
+// A model's reply: with its headings, lists, tables and code, or letter for letter.
+export class Reply extends Component {
+  state = { written: false };
+
+  shouldComponentUpdate(next, state) {
+    return next.text !== this.props.text || state.written !== this.state.written;
   }
 
-  fill() {
-    (this.props.answer ? writeAnswer : write)(this.element.current, this.props.text);
-  }
-
-  render({ as = "div", kind }) {
-    return html`<${as} class=${kind} ref=${this.element}></${as}>`;
+  render({ text }, { written }) {
+    const said = visible(text);
+    const form = formed(said);
+    if (form === null) return html`<${Said} kind="reply" text=${text} />`;
+    return html`<div class="whole-reply">
+      <div class=${written ? "reply said" : "reply formed said"} dir="auto">${written ? said : form}</div>
+      <button type="button" class="link note" aria-pressed=${written ? "true" : "false"}
+        onClick=${() => this.setState({ written: !written })}>As it was written</button></div>`;
   }
 }
 
@@ -38,9 +50,9 @@ export class SampleText extends Component {
       <p class="note">${sample.answer ? "Read as " : "No answer was read from it."}
         ${sample.answer && html`<${Said} as="b" answer text=${sample.answer.text} />`}
         ${sample.latency_s > 0 && html` <span>in ${sample.latency_s.toFixed(1)} s</span>`}</p>
-      ${sample.error && html`<p class="bad">${sample.error}</p>`}
-      ${sample.reasoning && html`<details><summary>What it thought first</summary><${Said} kind="reply" text=${sample.reasoning} /></details>`}
-      ${sample.text !== null && html`<${Said} kind="reply" text=${sample.text.trim()} />`}
+      ${sample.error && html`<p class="bad">${visible(sample.error)}</p>`}
+      ${sample.reasoning && html`<details><summary>What it thought first</summary><${Reply} text=${sample.reasoning} /></details>`}
+      ${sample.text !== null && html`<${Reply} text=${sample.text.trim()} />`}
     </dialog>`;
   }
 }

@@ -6,15 +6,18 @@ export const decimals = (value, digits = 2) =>
 export const seconds = (value) => (value < 1 ? `${Math.round(1000 * value)} ms` : `${decimals(value)} s`);
 export const confidence = ({ low, high }) =>
   low === high ? percent(low) : `${percent(low)} to ${percent(high)}`;
+// Signs that turn the direction of what follows would turn the page's own words, too: they are named.
+export const visible = (text) =>
+  text.replace(/[\u202a-\u202e\u2066-\u2069]/g, (sign) => `[U+${sign.codePointAt(0).toString(16).toUpperCase()}]`);
 export const oneLine = (text, most = 80) => {
-  const flat = text.replace(/\s+/g, " ").trim();
+  const flat = visible(text).replace(/\s+/g, " ").trim();
   return flat.length > most ? `${flat.slice(0, most - 1)}…` : flat;
 };
 // A, B, … Z, then numbers.
 export const letter = (place) => (place < 26 ? String.fromCharCode(65 + place) : String(place + 1));
 
 // What an endpoint said of itself, without the name that stands before it anyway.
-export const without = (name, said) => (said.startsWith(`${name}: `) ? said.slice(name.length + 2) : said);
+export const without = (name, said) => visible(said.startsWith(`${name}: `) ? said.slice(name.length + 2) : said);
 
 const later = (waitS) => (waitS ? `Try again in ${many(Math.ceil(waitS), "second")}.` : "Try again in a moment.");
 
