@@ -7,7 +7,7 @@ from slmmux.certainty import Threshold, is_below
 from slmmux.rules import Rule
 from slmmux.selection import leave_open, priority, select
 from slmmux.types import Model, Sample, Selection, Tally
-from slmmux.votes import outcomes_of, stream
+from slmmux.votes import Stream, outcomes_of, stream
 from slmmux.weighted import select as select_weighted
 
 
@@ -64,13 +64,16 @@ class PoolRule:
             samples: by model.
             exact: the question is decided; else open draws were given up.
         """
-        streams = [stream(outcomes_of(samples[model.name]), self._k) for model in self.streams]
         if self.weights is not None:
+            streams = self._streams(samples)
             return select_weighted(tallies, streams, self.rule, self.weights, exact=exact)
         selection = select(tallies, self._accuracies)
-        if exact and any(s.open for s in streams):
-            selection = leave_open(selection, streams, self.priority, self._k)
+        if exact and any(t.drawn < t.k for t in tallies):
+            selection = leave_open(selection, self._streams(samples), self.priority, self._k)
         return selection
+
+    def _streams(self, samples: Mapping[str, Sequence[Sample]]) -> list[Stream]:
+        return [stream(outcomes_of(samples[model.name]), self._k) for model in self.streams]
 
     def is_sure(self, selection: Selection) -> bool:
         """Whether a selection is known to be sure enough."""

@@ -102,10 +102,13 @@ def shown(samples: Sequence[Sample], selection: Selection, order: Sequence[str])
         order: model names, highest priority first.
     """
     rank = {name: place for place, name in enumerate(order)}
-    ranked = sorted(
-        (s for s in samples if s.text is not None), key=lambda s: (rank[s.model], s.index)
-    )
-    if selection.key is not None:
-        ranked = [s for s in ranked if s.answer is not None and s.answer.key == selection.key]
-        ranked.sort(key=lambda s: s.model != selection.decided_by)
-    return ranked[0] if ranked else None
+    if selection.key is None:
+        found = [s for s in samples if s.text is not None]
+    else:
+        found = [
+            s
+            for s in samples
+            if s.text is not None and s.answer is not None and s.answer.key == selection.key
+        ]
+        rank[selection.decided_by or ""] = -1
+    return min(found, key=lambda s: (rank[s.model], s.index), default=None)

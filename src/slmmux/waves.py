@@ -158,12 +158,13 @@ class Drawing:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            if tasks:
+                await asyncio.gather(*tasks, return_exceptions=True)
         return Drawn(
             samples=tuple(s for row in self._samples for _, s in sorted(row.items())),
             draws=sum(self._issued),
             waves=self._waves,
-            exact=not self._late and self._is_settled(self._streams()),
+            exact=not self._late and (self._is_complete() or self._is_settled(self._streams())),
         )
 
     def _next_wave(self) -> tuple[int, ...]:
@@ -200,6 +201,10 @@ class Drawing:
             settled = chance_of_change(streams, self._weights) < plan.stopping.chance
         return settled and quorum_is_settled(streams, plan.quorum)
 
+    def _is_complete(self) -> bool:
+        """Whether the full budget has been drawn: nothing is open."""
+        return all(len(row) == self._plan.k for row in self._samples)
+
     def _is_settled(self, streams: Sequence[Stream]) -> bool:
         """Whether no open draw can change the class, or whether it is sure enough."""
         decided = is_decided(streams, self._weights)
@@ -210,7 +215,8 @@ class Drawing:
 
     def _issue(self, wave: Sequence[int]) -> set["asyncio.Task[None]"]:
         self._waves += 1
-        return {asyncio.create_task(request) for request in self._requests(wave)}
+        create_task = asyncio.get_running_loop().create_task
+        return {create_task(request) for request in self._requests(wave)}
 
     async def _wait(self, tasks: set["asyncio.Task[None]"], began: float) -> None:
         """Wait for what matters of these draws; on return, `tasks` holds what is left of them.

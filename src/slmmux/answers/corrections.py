@@ -44,11 +44,14 @@ _ALONE = 2
 _MOST = 8
 _LONGEST = 200
 _TAIL = 8000
+_SHORTEST = 4  # no word that takes something back, a mark and a value are as short
 
 
 def corrections(text: str, start: int) -> Iterator[tuple[int, int]]:
     """The places of what corrections from `start` on put instead, the last one first."""
     start = max(start, len(text) - _TAIL)
+    if len(text) - start <= _SHORTEST:
+        return
     for marker in list(_MARKER.finditer(text, start))[: -_MOST - 1 : -1]:
         place = _instead(text, marker)
         if place is not None:

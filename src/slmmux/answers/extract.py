@@ -95,7 +95,7 @@ def extract(
     if kind == "auto":
         raise QuestionError("kind `auto` must be resolved first: answers.resolve_kind(question)")
     readers = _choice_readers(choices) if kind == "choice" else _READERS[kind]
-    reply = strip_reasoning(_BLANKS.sub(" " * 8, visible(text)), finish_reason)
+    reply = strip_reasoning(_unspaced(visible(text)), finish_reason)
     if reply is None or not reply.strip():
         return None
     reply = own_turn(
@@ -114,6 +114,13 @@ def extract(
         return answer
     explained = _EXPLANATION.search(reply)
     return (explained and readers.last(reply[: explained.start()])) or readers.last(reply)
+
+
+def _unspaced(text: str) -> str:
+    """The text without long runs of blanks."""
+    if text.isascii() and "  " not in text and "\t" not in text and "\r" not in text:
+        return text
+    return _BLANKS.sub(" " * 8, text)
 
 
 def _explicit(reply: str, readers: Readers, *, cut_off: bool = False) -> str | None:

@@ -21,6 +21,8 @@ def strip_reasoning(text: str, finish_reason: str | None = None) -> str | None:
     cut off, unless a reply stands before it and the endpoint says that the model stopped by itself;
     a text cut off by length right after its reasoning has no reply either.
     """
+    if "<" not in text and "[" not in text and "◁" not in text:
+        return text
     if not _MAY_REASON.search(text):
         return text
     channels = list(_CHANNEL.finditer(text))

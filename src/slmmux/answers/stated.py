@@ -32,6 +32,8 @@ _JOINED = re.compile(
     r"[\s$]*(?:,|,?\s*(?:\\text\{\s*)?\b(?:and|or)\b\s*\}?)[\s$]*(?:[a-zA-Z]\s?=\s?)?"
 )
 _HINTS = ("answer", "####", "ans:", "ans.", "ans =", "ans is", "final ")
+_STARTS = ("ans", "final")
+_MARKS = 9  # that a line may begin with before one of these
 _QUOTE = re.compile(r'(?<!\\)"')
 _DOUBTED = re.compile(
     r"\bI\s+(?:doubt|(?:don['’]t|do\s+not)\s+(?:think|believe))\s+(?:that\s+)?(?:the|my)\s+(?:\w+\s+)?$",
@@ -162,8 +164,7 @@ def statements(text: str) -> Iterator[Statement]:
     hints = [at for hint in _HINTS if (at := lowered.find(hint)) >= 0]
     if not hints:
         return
-    # The pattern is slow on prose; what it finds starts on the line of the first hint or later.
-    begin = text.rfind("\n", 0, min(hints)) + 1 if len(lowered) == len(text) else 0
+    begin = _first_place(lowered, min(hints)) if len(lowered) == len(text) else 0
     for match in list(_STATEMENT.finditer(text, begin))[: -_MAX_STATEMENTS - 1 : -1]:
         if _DOUBTED.search(text, max(0, match.start() - 60), match.start()):
             continue
@@ -178,6 +179,21 @@ def statements(text: str) -> Iterator[Statement]:
             end += 1  # the dots of 0.333... belong to the number
         if text[start:end].strip():
             yield Statement(text[start:end].strip(), start, end, complete=stop is not None)
+
+
+def _first_place(lowered: str, hint: int) -> int:
+    """Where the first statement may begin; the pattern is slow on prose.
+
+    Nothing that it finds begins before the line of the first hint. There it begins with one of the
+    words that every alternative has, a tag's bracket before it, or with marks at the line's start.
+    """
+    line = lowered.rfind("\n", 0, hint) + 1
+    words = [at for word in _STARTS if (at := lowered.find(word, line)) >= 0]
+    rule = lowered.find("####", line)
+    if rule >= 0:  # with any number of blanks before it
+        words.append(lowered.rfind("\n", 0, rule) + 1)
+    first = min(words, default=line)
+    return line if first <= line + _MARKS else first - 1
 
 
 def _closed(text: str, start: int, *, tagged: bool) -> int:

@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
+from pydantic_core import PydanticSerializationError, to_json
+from yarl import URL
 
 from slmmux.engines.base import Completion, Message, Relayed, Request, no_reply
 from slmmux.engines.refusals import about_format, excerpt, most_choices, refusal
@@ -69,7 +71,10 @@ class OpenAIEngine:
         self._timeout_s = request_timeout_s
         self._timeout = aiohttp.ClientTimeout(total=request_timeout_s)
         self._key = api_key
-        self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+        self._headers = {"Content-Type": "application/json"}
+        if api_key is not None:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._urls: dict[str, URL] = {}  # path → where that is
         self._sessions: dict[
             asyncio.AbstractEventLoop, tuple[_Connected, aiohttp.ClientSession]
         ] = {}
@@ -177,9 +182,10 @@ class OpenAIEngine:
     ) -> _Replying:
         session = await self._session()
         timeout = _UNTIMED if watched else self._timeout
-        return session.post(
-            f"{self._base_url}/{path}", json=body, allow_redirects=False, timeout=timeout
-        )
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = URL(f"{self._base_url}/{path}")
+        return session.post(url, data=_json(body), allow_redirects=False, timeout=timeout)
 
     def _told(self, model: Model, error: Exception) -> EngineError:
         """What went wrong between a request and the end of its reply, in our words."""
@@ -286,6 +292,14 @@ def _body(request: Request) -> dict[str, Any]:
     if prompt.fields is not None:
         body.update(json.loads(prompt.fields))
     return body
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    """The body as it is sent; half a surrogate pair goes as the escape that it was read from."""
+    try:
+        return to_json(body)
+    except PydanticSerializationError:
+        return json.dumps(body).encode()
 
 
 def _has_format(request: Request) -> bool:

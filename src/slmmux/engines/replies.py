@@ -6,6 +6,8 @@ from http import HTTPStatus
 from itertools import accumulate, pairwise
 from typing import Any, TypeGuard
 
+from pydantic_core import from_json
+
 from slmmux.engines.base import Completion, Request
 from slmmux.engines.refusals import excerpt, refusal
 from slmmux.errors import ReplyError
@@ -75,15 +77,23 @@ def _says_something(choice: object) -> bool:
 
 
 def _parse(request: Request, body: bytes, where: str) -> dict[str, Any]:
+    try:
+        reply = from_json(body)
+    except ValueError:  # it is strict, and three times as fast
+        reply = _parse_anyhow(request, body, where)
+    return reply if isinstance(reply, dict) else {}
+
+
+def _parse_anyhow(request: Request, body: bytes, where: str) -> Any:
+    """What can be read of control characters in strings, broken UTF-8, huge numbers, depth."""
     text = body.decode("utf-8", errors="replace")
     try:
-        reply = _DECODER.decode(text)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise ReplyError(
             f"{request.model.name}: {where} sent something that is not JSON: {excerpt(text)}; "
             "check that base_url is an OpenAI-compatible API (it usually ends in /v1)"
         ) from error
-    return reply if isinstance(reply, dict) else {}
 
 
 def _integer(digits: str) -> int | None:
@@ -141,6 +151,8 @@ def _usages(
     completion = _count(reported, "completion_tokens")
     if completion == 0 and any(sizes):
         completion = None  # a field that nobody filled in
+    if prompt is not None and completion is not None and choices == 1:
+        return [Usage(prompt, completion)]
     if completion is not None and choices == 1:
         tokens, guessed = [completion], False
     else:
