@@ -66,7 +66,7 @@ def validate(question: Question) -> None:
     if not question.text.strip() and not any(m.raw or m.content.strip() for m in said):
         raise QuestionError("the question is empty; ask something")
     options = question.choices
-    if any("\ud800" <= c <= "\udfff" for text in (question.text, *options) for c in text):
+    if any(map(_is_broken, (question.text, *options))):
         raise QuestionError("the question has broken characters; write it in UTF-8")
     if len(options) > len(LETTERS):
         raise QuestionError(f"{len(options)} choices; there are letters for {len(LETTERS)}")
@@ -76,6 +76,15 @@ def validate(question: Question) -> None:
         raise QuestionError("a choice is empty; every choice needs a text")
     if len({option.strip() for option in options}) < len(options):
         raise QuestionError("two choices are the same; every choice needs its own text")
+
+
+def _is_broken(text: str) -> bool:
+    """Whether there is half a surrogate pair in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def below(question: Question, style: PromptStyle) -> list[str]:

@@ -31,6 +31,8 @@ _LONGEST_BARE = 60
 def visible(text: str) -> str:
     """The text without characters that do not show, full-width ones in their usual width."""
     if text.isascii():
+        if text.isprintable():
+            return text
         plain = text.replace("\n", "").replace("\t", "").replace("\r", "")
         return text if plain.isprintable() else _INVISIBLE.sub("", text)
     return _INVISIBLE.sub("", text).translate(_FULL_WIDTH)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from itertools import accumulate, pairwise
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from pydantic_core import from_json
 
@@ -31,36 +31,50 @@ def read_reply(request: Request, body: bytes, where: str) -> list[Completion]:
     """
     reply = _parse(request, body, where)
     choices = _choices(request, reply, body, where)
-    chosen = _ordered(choices)[: request.n]
     tools = _offers_tools(request)
-    calls = [_tool_calls(choice) if tools else () for choice in chosen]
-    texts = [
-        (_called_text(choice), "") if called else _text_of(choice)
-        for choice, called in zip(chosen, calls, strict=True)
-    ]
-    reasonings = [_reasoning(choice) for choice in chosen]
-    sizes = [len(t or "") + len(r or "") for (t, _), r in zip(texts, reasonings, strict=True)]
-    usages = _usages(request, reply, sizes, len(choices))
-    return [
-        Completion(
-            text=text,
-            reasoning=reasoning,
-            finish_reason=_string(choice.get("finish_reason")),
-            usage=usage,
-            note=None if text is not None else f"{request.model.name}: {note}",
-            tool_calls=called,
-            unreadable=text is None and note.startswith(_NO_TEXT),
-        )
-        for choice, (text, note), called, reasoning, usage in zip(
-            chosen, texts, calls, reasonings, usages, strict=True
-        )
-    ]
+    said = [_said(choice, tools=tools) for choice in _ordered(choices)[: request.n]]
+    usages = _usages(request, reply, said, len(choices))
+    return [_completion(request, one, usage) for one, usage in zip(said, usages, strict=True)]
+
+
+class _Said(NamedTuple):
+    """What a choice says, or why it says nothing."""
+
+    text: str | None
+    note: str
+    reasoning: str | None
+    calls: tuple[ToolCall, ...]
+    finish_reason: str | None
+
+    def size(self) -> int:
+        """Characters of text and reasoning."""
+        return len(self.text or "") + len(self.reasoning or "")
+
+
+def _said(choice: Mapping[str, Any], *, tools: bool) -> _Said:
+    calls = _tool_calls(choice) if tools else ()
+    text, note = _text_of(choice)
+    if calls:  # often nothing is said beside them
+        text, note = text or "", ""
+    return _Said(text, note, _reasoning(choice), calls, _string(choice.get("finish_reason")))
+
+
+def _completion(request: Request, said: _Said, usage: Usage) -> Completion:
+    return Completion(
+        text=said.text,
+        reasoning=said.reasoning,
+        finish_reason=said.finish_reason,
+        usage=usage,
+        note=None if said.text is not None else f"{request.model.name}: {said.note}",
+        tool_calls=said.calls,
+        unreadable=said.text is None and said.note.startswith(_NO_TEXT),
+    )
 
 
 def is_reply(body: bytes | bytearray) -> bool:
     """Whether a whole reply is one that clients can read: choices, each with a message or text."""
     try:
-        reply = json.loads(body)
+        reply = _parsed(body)
     except (ValueError, RecursionError):
         return False
     choices = reply.get("choices") if isinstance(reply, dict) else None
@@ -78,22 +92,22 @@ def _says_something(choice: object) -> bool:
 
 def _parse(request: Request, body: bytes, where: str) -> dict[str, Any]:
     try:
-        reply = from_json(body)
-    except ValueError:  # it is strict, and three times as fast
-        reply = _parse_anyhow(request, body, where)
-    return reply if isinstance(reply, dict) else {}
-
-
-def _parse_anyhow(request: Request, body: bytes, where: str) -> Any:
-    """What can be read of control characters in strings, broken UTF-8, huge numbers, depth."""
-    text = body.decode("utf-8", errors="replace")
-    try:
-        return _DECODER.decode(text)
+        reply = _parsed(body)
     except (ValueError, RecursionError) as error:
+        text = body.decode("utf-8", errors="replace")
         raise ReplyError(
             f"{request.model.name}: {where} sent something that is not JSON: {excerpt(text)}; "
             "check that base_url is an OpenAI-compatible API (it usually ends in /v1)"
         ) from error
+    return reply if isinstance(reply, dict) else {}
+
+
+def _parsed(body: bytes | bytearray) -> Any:
+    """What the JSON says, also with control characters in strings, broken UTF-8, huge numbers."""
+    try:
+        return from_json(body)  # strict, and three times as fast
+    except ValueError:
+        return _DECODER.decode(body.decode("utf-8", errors="replace"))
 
 
 def _integer(digits: str) -> int | None:
@@ -112,7 +126,7 @@ def _choices(
 ) -> list[dict[str, Any]]:
     choices = reply.get("choices")
     name = request.model.name
-    if isinstance(choices, list) and choices and all(isinstance(c, dict) for c in choices):
+    if isinstance(choices, list) and choices and all(type(c) is dict for c in choices):
         return choices
     match reply.get("error"):
         case {"code": int(code)} if HTTPStatus.BAD_REQUEST <= code < 600:  # noqa: PLR2004
@@ -133,7 +147,7 @@ def _ordered(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _usages(
-    request: Request, reply: Mapping[str, Any], sizes: Sequence[int], choices: int
+    request: Request, reply: Mapping[str, Any], said: Sequence[_Said], choices: int
 ) -> list[Usage]:
     """Usage of each choice; the sum is the endpoint's figure where it gave a true one.
 
@@ -142,17 +156,18 @@ def _usages(
     Args:
         request: what was asked.
         reply: the whole of it.
-        sizes: characters of text and reasoning of each choice kept.
+        said: by each choice kept.
         choices: in the reply, the ones not asked for included.
     """
     usage = reply.get("usage")
     reported = usage if isinstance(usage, dict) else {}
     prompt = _count(reported, "prompt_tokens")
     completion = _count(reported, "completion_tokens")
+    if prompt is not None and completion and choices == 1:
+        return [Usage(prompt, completion)]
+    sizes = [one.size() for one in said]
     if completion == 0 and any(sizes):
         completion = None  # a field that nobody filled in
-    if prompt is not None and completion is not None and choices == 1:
-        return [Usage(prompt, completion)]
     if completion is not None and choices == 1:
         tokens, guessed = [completion], False
     else:
@@ -218,11 +233,6 @@ def _tool_calls(choice: Mapping[str, Any]) -> tuple[ToolCall, ...]:
                 arguments = json.dumps(arguments)
             found.append(ToolCall(_string(call.get("id")) or "", name, _string(arguments) or ""))
     return tuple(found)
-
-
-def _called_text(choice: Mapping[str, Any]) -> str:
-    """What is said beside a tool call: often nothing."""
-    return _text_of(choice)[0] or ""
 
 
 def _text_of(choice: Mapping[str, Any]) -> tuple[str | None, str]:
