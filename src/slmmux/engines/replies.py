@@ -74,7 +74,7 @@ def _completion(request: Request, said: _Said, usage: Usage) -> Completion:
 def is_reply(body: bytes | bytearray) -> bool:
     """Whether a whole reply is one that clients can read: choices, each with a message or text."""
     try:
-        reply = _parsed(body)
+        reply = json.loads(body)
     except (ValueError, RecursionError):
         return False
     choices = reply.get("choices") if isinstance(reply, dict) else None
