@@ -2,6 +2,8 @@
 
     python docs/page_assets.py [--write]
 
+Exit codes: 0 all is so, 1 something is not, 69 npm is missing or does not reach its registry.
+
 The manifest names each package's version, licence, the integrity of its archive as npm publishes
 it, and the SHA-256 of every file taken from it. Without `--write` the archives and files must be
 just these. With `--write`, for a new version in the manifest, the files are taken and their hashes
@@ -17,18 +19,38 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 VENDOR = ROOT / "src" / "slmmux" / "gateway" / "page" / "assets" / "vendor"
 MANIFEST = VENDOR / "manifest.json"
+UNAVAILABLE = 69  # sysexits' EX_UNAVAILABLE
+UNREACHED = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH")
 
 
-def fetched(name: str, version: str, folder: Path) -> Path:
-    """The package's archive, from the registry."""
-    command = ["npm", "pack", "--silent", f"{name}@{version}", "--pack-destination", str(folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return folder / done.stdout.split()[-1]
+def fetched(packages: list[dict[str, Any]], folder: Path) -> dict[str, Path]:
+    """Each package's archive, from the registry."""
+    names = [f"{package['name']}@{package['version']}" for package in packages]
+    command = ["npm", "pack", "--json", *names, "--pack-destination", str(folder)]
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    except FileNotFoundError:
+        unavailable("npm is not installed")
+    except subprocess.TimeoutExpired:
+        unavailable("npm does not reach its registry")
+    except subprocess.CalledProcessError as error:
+        if any(sign in error.stderr + error.stdout for sign in UNREACHED):
+            unavailable("npm does not reach its registry")
+        raise SystemExit(f"npm cannot fetch {', '.join(names)}: {error.stderr}") from None
+    told = json.loads(done.stdout)
+    told = list(told.values()) if isinstance(told, dict) else told
+    return {one["name"]: folder / one["filename"] for one in told}
+
+
+def unavailable(why: str) -> NoReturn:
+    """End, without having found out."""
+    print(f"{why}: the vendored files were not compared with what it publishes", file=sys.stderr)
+    sys.exit(UNAVAILABLE)
 
 
 def integrity(archive: Path) -> str:
@@ -48,17 +70,15 @@ def contents(archive: Path, names: list[str]) -> dict[str, bytes]:
     return found
 
 
-def faults(package: dict[str, Any], *, write: bool) -> list[str]:
+def faults(package: dict[str, Any], archive: Path, *, write: bool) -> list[str]:
     """What is not as the manifest says; with `write`, makes it so."""
     wrong = []
-    with tempfile.TemporaryDirectory() as folder:
-        archive = fetched(package["name"], package["version"], Path(folder))
-        published = integrity(archive)
-        if write:
-            package["integrity"] = published
-        elif published != package["integrity"]:
-            wrong.append(f"{archive.name} is {published}, not {package['integrity']}")
-        inside = contents(archive, [file["from"] for file in package["files"]])
+    published = integrity(archive)
+    if write:
+        package["integrity"] = published
+    elif published != package["integrity"]:
+        wrong.append(f"{archive.name} is {published}, not {package['integrity']}")
+    inside = contents(archive, [file["from"] for file in package["files"]])
     for file in package["files"]:
         content, path = inside[file["from"]], VENDOR / file["to"]
         digest = hashlib.sha256(content).hexdigest()
@@ -78,10 +98,14 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="take what the registry has")
     write = parser.parse_args().write
     manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
-    wrong = [fault for package in manifest["packages"] for fault in faults(package, write=write)]
+    packages = manifest["packages"]
+    with tempfile.TemporaryDirectory() as folder:
+        archives = fetched(packages, Path(folder))
+        pairs = [(package, archives[package["name"]]) for package in packages]
+        wrong = [fault for one, archive in pairs for fault in faults(one, archive, write=write)]
     if write:
         MANIFEST.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    for package in manifest["packages"]:
+    for package in packages:
         print(f"{package['name']} {package['version']} ({package['licence']})")
     if wrong:
         sys.exit("\n".join(wrong))

@@ -280,6 +280,12 @@ def test_mathematics_is_drawn_and_what_is_none_stays_as_written(
         assert found["height"] < 1000
 
 
+def test_temml_gives_the_tree_that_formulas_are_made_of(mathematics: Any) -> None:
+    tree = "(t => t.type === 'math' && t.children.length)(temml.__renderToMathMLTree('x^2', {}))"
+    has = mathematics.evaluate(f"typeof temml.__renderToMathMLTree === 'function' && !!{tree}")
+    assert has, "temml.__renderToMathMLTree gives no tree any more: maths.js cannot draw formulas"
+
+
 def test_the_browser_itself_refuses_to_make_html_of_text(mathematics: Any) -> None:
     refused = """() => {
       try { document.body.innerHTML = "<b>x</b>"; } catch (error) { return error.name; }

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "src" / "slmmux" / "gateway" / "page" / "assets"
 VENDOR = ASSETS / "vendor"
 OWN = sorted(path for path in ASSETS.iterdir() if path.is_file())
+UNAVAILABLE = 69
 MANIFEST = json.loads((VENDOR / "manifest.json").read_text())
 
 
@@ -60,7 +63,7 @@ def test_a_file_has_its_type_and_the_headers_of_all(
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert reply.headers["referrer-policy"] == "no-referrer"
     assert "content-security-policy" in reply.headers
-    assert client.head(path).headers["content-length"] == str(len(reply.content))
+    assert client.head(path).headers["content-length"] == reply.headers["content-length"]
 
 
 def test_a_file_that_the_browser_has_is_not_sent_again(client: TestClient) -> None:
@@ -70,6 +73,42 @@ def test_a_file_that_the_browser_has_is_not_sent_again(client: TestClient) -> No
         again = client.get("/assets/main.js", headers={"If-None-Match": known})
         assert (again.status_code, again.content) == (304, b"")
     assert client.get("/assets/main.js", headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_files_are_sent_packed_to_who_unpacks_them(client: TestClient) -> None:
+    sizes = {"/": 0, **{f"/assets/{name}": len(file.content) for name, file in assets().items()}}
+    del sizes["/assets/index.html"]
+    whole = packed = 0
+    for path, size in sizes.items():
+        plain = client.get(path, headers={"Accept-Encoding": "identity"})
+        reply = client.get(path, headers={"Accept-Encoding": "br, gzip;q=0.5"})
+        assert "content-encoding" not in plain.headers
+        assert len(plain.content) == size or path == "/"
+        assert reply.content == plain.content  # the client unpacks it
+        assert reply.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+        if "content-encoding" in reply.headers:
+            assert reply.headers["etag"] != plain.headers["etag"]
+        whole += len(plain.content)
+        packed += int(reply.headers["content-length"])
+    assert packed < 0.45 * whole
+    assert "content-encoding" not in client.get("/assets/vendor/Temml.woff2").headers
+    for refused in ("gzip;q=0", "gzip; q=0.0", "br", ""):
+        reply = client.get("/assets/main.js", headers={"Accept-Encoding": refused})
+        assert "content-encoding" not in reply.headers
+
+
+def test_files_that_the_page_links_to_are_kept_and_the_page_is_asked_for(
+    client: TestClient,
+) -> None:
+    page = client.get("/")
+    assert page.headers["cache-control"] == "no-cache"
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    folders = {re.match(r"assets/\w{16}/", link)[0] for link in links}  # type: ignore[index]
+    assert len(folders) == 1
+    for link in (*links, f"{folders.pop()}vendor/Temml.woff2"):
+        assert client.get(link).headers["cache-control"] == "max-age=31536000, immutable", link
+    assert client.get("/assets/main.js").headers["cache-control"] == "no-cache"
+    assert client.get("/assets/0123456789abcdef/main.js").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -125,6 +164,40 @@ def test_the_manifest_names_every_vendored_file_and_its_licence() -> None:
         assert f"{package['name']}.LICENSE.txt" in named
         assert package["licence"] in ("MIT", "Apache-2.0")
         assert package["integrity"].startswith("sha512-")
+
+
+def test_the_vendored_files_are_those_that_npm_publishes() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "page_assets.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == UNAVAILABLE:
+        pytest.skip(done.stderr.strip())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == len(MANIFEST["packages"])
+
+
+def test_without_npm_it_is_said_that_nothing_was_compared(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "docs" / "page_assets.py")]
+    done = subprocess.run(
+        command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    said = "npm is not installed: the vendored files were not compared with what it publishes"
+    assert (done.returncode, done.stderr.strip()) == (UNAVAILABLE, said)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "need"),
+    [
+        ("temml.min.js", "__renderToMathMLTree", "maths.js makes its elements of the tree"),
+        ("marked.esm.js", "emStrongMask", "markdown.js keeps formulas out of emphasis with it"),
+    ],
+)
+def test_a_vendored_file_has_what_we_use_though_it_is_hardly_documented(
+    file: str, name: str, need: str
+) -> None:
+    assert name in (VENDOR / file).read_text(), (
+        f"{file} has no {name} any more, and {need}: stay with the version before, "
+        "or find what took its place and change our file"
+    )
 
 
 def test_the_wheel_holds_every_file_of_the_page(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 // The vote on the page: lanes of samples, classes of answers, and what came of it.
 import { html } from "./dom.js";
 import { Reply, Said } from "./said.js";
+import { named } from "./turns.js";
 import { classes, lanes, leader } from "./vote.js";
 import { confidence, explained, letter, many, oneLine, percent, seconds, without } from "./words.js";
 
@@ -34,7 +35,7 @@ const Lane = ({ row, vote, found, onShow }) => {
 
 const Class = ({ one, vote, won }) => html`<li class=${won ? "class won" : "class"}>
   <span class=${`slot ${colour(one)}`} aria-hidden="true">${letter(one.place)}</span>
-  <${Said} as="span" kind="answer" answer text=${one.text} />
+  <${Said} as="span" kind="answer" answer text=${named(vote.options, one.text)} />
   <span class="bar" aria-hidden="true"><i class=${colour(one)} style=${{ width: percent(one.total / vote.budget) }}></i></span>
   <span class="count">${many(one.total, "vote")}: ${[...one.votes].map(([model, votes]) => `${model} ${votes}`).join(", ")}</span>
 </li>`;
@@ -75,7 +76,7 @@ const Outcome = ({ vote }) => {
   const title = !won ? "No answer could be read" : outcome.abstained ? "Not sure enough; the best guess is" : "Decided";
   return html`<div class=${outcome.abstained ? "outcome none" : "outcome"}>
     <h3>${title}</h3>
-    ${won && html`<${Said} kind="winner" answer text=${outcome.answer} />`}
+    ${won && html`<${Said} kind="winner" answer text=${named(vote.options, outcome.answer)} />`}
     <dl class="facts">
       ${outcome.decided_by && html`<${Fact} name="Decided by">${outcome.decided_by}<//>`}
       ${won && html`<${Fact} name="Confidence">${confidence(outcome.confidence)}<//>`}
@@ -106,7 +107,7 @@ const KEY = [
 ];
 const STATE = { voting: "Voting", decided: "Decided", stopped: "Stopped", failed: "Without an answer" };
 
-export const Ballot = ({ vote, onShow }) => {
+export const Ballot = ({ vote, onShow, onFollow }) => {
   const found = classes(vote);
   const rows = lanes(vote, found);
   const winner = vote.outcome && found.find(({ votes, text }) => text === vote.outcome.answer && votes.size);
@@ -115,6 +116,8 @@ export const Ballot = ({ vote, onShow }) => {
   return html`<section class=${`ballot ${vote.phase}`} aria-labelledby="ballot-title">
     <h2 id="ballot-title">The vote</h2>
     <${Said} kind="asked" text=${vote.question} />
+    ${vote.options.length > 0 && html`<ol type="A" class="asked choices">${vote.options.map((option) => html`<li key=${option}><${Said} as="span" kind="option" text=${option} /></li>`)}</ol>`}
+    ${vote.turns.length > 0 && html`<p class="note">Asked after ${many(vote.turns.length / 2, "earlier question")} and answer${vote.turns.length > 2 && "s"} of this conversation.</p>`}
     ${vote.refusal && html`<${Trouble} refusal=${vote.refusal} />`}
     ${vote.outcome && html`<${Outcome} vote=${vote} />`}
     ${(vote.phase !== "failed" || vote.samples.length > 0) && html`
@@ -126,6 +129,8 @@ export const Ballot = ({ vote, onShow }) => {
       <ol class="classes">${shown.map((one) => html`<${Class} key=${one.key} ...${{ one, vote, won: one === winner }} />`)}</ol>`}
     ${vote.phase === "decided" && html`<h3>What ${vote.outcome.decided_by ? html`<span>${writer}</span> wrote` : "the reply says"}</h3>
       ${vote.reasoning && html`<details><summary>What it thought first</summary><${Reply} text=${vote.reasoning} /></details>`}
-      <${Reply} text=${vote.text.trim()} />`}
+      <${Reply} text=${vote.text.trim()} />
+      ${vote.text.trim() && html`<p class="row"><button type="button" onClick=${onFollow}>Follow up</button>
+        <span class="note">A further question goes with this one and its answer.</span></p>`}`}
   </section>`;
 };

@@ -1,5 +1,6 @@
 // What is asked, and how.
 import { Component, createRef, html } from "./dom.js";
+import { Turns, optionsOf } from "./turns.js";
 
 const KINDS = [
   ["", "as the pool reads them"],
@@ -18,7 +19,7 @@ const STOPPING = [
   ["off", "never: draw all"],
 ];
 
-export const SETTINGS = { profile: "", method: "", kind: "", k: "", stopping: "" };
+export const SETTINGS = { profile: "", method: "", kind: "", k: "", stopping: "", options: "" };
 
 // Which entry of /v1/models the settings mean: the first profile where they mean none.
 export function chosen(entries, settings) {
@@ -28,24 +29,27 @@ export function chosen(entries, settings) {
   return { profile, entry: entry ?? profile };
 }
 
-export function request(question, entry, settings) {
+export function request(question, entry, settings, turns) {
   const more = { return_samples: true };
+  const options = optionsOf(settings);
   if (settings.kind) more.kind = settings.kind;
+  if (options.length > 0) Object.assign(more, { kind: "choice", choices: options });
   if (settings.k && !entry.fixed) more.k = Number(settings.k);
   if (settings.stopping) {
     const risk = Number(settings.stopping);
     more.stopping = Number.isNaN(risk) ? settings.stopping : { risk };
   }
-  return { model: entry.id, stream: true, messages: [{ role: "user", content: question }], slmmux: more };
+  return { model: entry.id, stream: true, messages: [...turns, { role: "user", content: question }], slmmux: more };
 }
 
-const Choice = ({ name, label, options, value, onChange }) => html`<label>${label}
-  <select name=${name} value=${value} onChange=${(event) => onChange({ [name]: event.target.value })}>
+const Choice = ({ name, label, options, value, disabled, onChange }) => html`<label>${label}
+  <select name=${name} value=${value} disabled=${disabled} onChange=${(event) => onChange({ [name]: event.target.value })}>
     ${options.map(([id, text]) => html`<option key=${id} value=${id} selected=${id === value}>${text}</option>`)}
   </select></label>`;
 
 const Settings = ({ entries, settings, onChange }) => {
   const { profile, entry } = chosen(entries, settings);
+  const choosing = optionsOf(settings).length > 0;
   const profiles = entries.filter(({ role }) => role === "profile");
   const methods = entries
     .filter(({ id, role }) => role === "method" && id.startsWith(`${profile.id}:`))
@@ -55,11 +59,19 @@ const Settings = ({ entries, settings, onChange }) => {
       options=${profiles.map(({ id, models }) => [id, `${id}: ${models.join(", ")}`])} />`}
     <${Choice} name="method" label="Method" value=${settings.method} onChange=${onChange}
       options=${[["", "as the pool decides"], ...methods]} />
-    <${Choice} name="kind" label="Answers are" value=${settings.kind} onChange=${onChange} options=${KINDS} />
+    <${Choice} name="kind" label="Answers are" value=${choosing ? "choice" : settings.kind} disabled=${choosing} onChange=${onChange} options=${KINDS} />
     <label>Samples of each model <input name="k" type="number" min="1" max="500" inputmode="numeric" disabled=${entry.fixed}
       placeholder=${entry.k} value=${entry.fixed ? "" : settings.k} onInput=${(event) => onChange({ k: event.target.value })} /></label>
     <${Choice} name="stopping" label="Stop drawing" value=${settings.stopping} onChange=${onChange} options=${STOPPING} />
   </div></details>`;
+};
+
+const Options = ({ settings, onChange }) => {
+  const { length } = optionsOf(settings);
+  return html`<details class="options"><summary>Options to choose from${length > 0 && ` (${length})`}</summary>
+    <label>One option a line; the models see them as A, B, C …
+      <textarea name="options" rows="4" value=${settings.options} placeholder=${"Paris\nLyon\nMarseille"}
+        onInput=${(event) => onChange({ options: event.target.value })}></textarea></label></details>`;
 };
 
 export const KeyField = ({ value, wrong, onKey }) => {
@@ -94,16 +106,18 @@ export class AskForm extends Component {
     if (event.key === "Escape" && this.props.voting) this.props.onStop();
   };
 
-  render({ question, settings, entries, voting, onQuestion, onSettings, onStop, problem }) {
+  render({ question, settings, entries, turns, voting, onQuestion, onSettings, onStop, onEnd, problem }) {
     return html`<form class="ask" novalidate onSubmit=${this.ask}>
-      <label for="question" class="title">Ask the pool</label>
-      <textarea id="question" rows="3" value=${question} placeholder="What is 17 + 25?"
+      <label for="question" class="title">${turns.length > 0 ? "Follow up" : "Ask the pool"}</label>
+      ${turns.length > 0 && html`<${Turns} turns=${turns} onEnd=${onEnd} />`}
+      <textarea id="question" rows="3" value=${question} placeholder=${turns.length > 0 ? "And twice that?" : "What is 17 + 25?"}
         aria-describedby="question-note" onInput=${(event) => onQuestion(event.target.value)} onKeyDown=${this.pressed}></textarea>
       <div class="row">
         <button type="submit" class="main" ref=${this.button} aria-disabled=${voting ? "true" : "false"}>Ask</button>
         ${voting && html`<button type="button" class="stop" onClick=${onStop}>Stop</button>`}
         <span id="question-note" class=${problem ? "bad" : "note"}>${problem ?? "Enter asks; Shift and Enter begin a new line."}</span>
       </div>
+      <${Options} settings=${settings} onChange=${onSettings} />
       ${entries && html`<${Settings} entries=${entries} settings=${settings} onChange=${onSettings} />`}
     </form>`;
   }

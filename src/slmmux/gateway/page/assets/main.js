@@ -8,6 +8,7 @@ import { AskForm, KeyField, SETTINGS, chosen, request } from "./form.js";
 import { parsed, snapshot } from "./metrics.js";
 import { SampleText } from "./said.js";
 import { apiKey, forgetQuestions, keepKey, keepQuestion, keepTheme, recentQuestions } from "./storage.js";
+import { continued, optionProblem, optionsOf } from "./turns.js";
 import { begun, failed, heard, stopped } from "./vote.js";
 import { explained } from "./words.js";
 
@@ -26,7 +27,7 @@ class Page extends Component {
   saidAt = 0;
   state = {
     tab: tab(), theme: theme(), entries: null, key: apiKey(), keyAsked: apiKey() !== "", keyWrong: null, listing: null,
-    question: "", settings: SETTINGS, problem: null, vote: null, shown: null, said: "",
+    question: "", settings: SETTINGS, turns: [], problem: null, vote: null, shown: null, said: "",
     recent: recentQuestions(), server: "unknown", metrics: "unknown",
   };
 
@@ -100,14 +101,14 @@ class Page extends Component {
   };
 
   ask = async () => {
-    const { entries, question, settings, key } = this.state;
+    const { entries, question, settings, turns, key } = this.state;
     const problem = this.problem();
     this.setState({ problem });
     if (problem) return;
     const { entry } = chosen(entries, settings);
-    const body = request(question.trim(), entry, settings);
+    const body = request(question.trim(), entry, settings, turns);
     this.stopper = new AbortController();
-    this.show(begun(question.trim(), entry, body.slmmux.k ?? entry.k));
+    this.show(begun(question.trim(), entry, body.slmmux.k ?? entry.k, { turns, options: optionsOf(settings) }));
     try {
       for await (const event of api.vote(body, key, this.stopper.signal)) this.show(heard(this.vote, event));
       if (this.vote.phase === "voting") throw new api.Refusal(-1);
@@ -116,6 +117,7 @@ class Page extends Component {
       else this.refused(error instanceof api.Refusal ? error : new api.Refusal(500, error));
     }
     if (this.vote.phase === "decided") this.remember(settings);
+    if (this.vote.phase === "decided" && turns.length > 0) this.goOn();
     this.look();
   };
 
@@ -125,8 +127,23 @@ class Page extends Component {
     if (!question.trim()) return "Write a question first.";
     const k = Number(settings.k);
     if (settings.k && !(Number.isInteger(k) && k >= 1 && k <= 500)) return "Samples of each model: a whole number from 1 to 500.";
-    return null;
+    return optionProblem(optionsOf(settings));
   }
+
+  // A further question, with this vote's and all before it.
+  goOn() {
+    const { vote } = this;
+    if (!vote.text.trim()) return;
+    const settings = { ...this.state.settings, options: "" }; // they were the last question's
+    this.setState({ turns: continued(vote), question: "", settings });
+  }
+
+  follow = () => {
+    if (this.state.turns.length === 0) this.goOn();
+    this.setState({}, () => focusOn("question"));
+  };
+
+  endTurns = () => this.setState({ turns: [], question: "" }, () => focusOn("question"));
 
   refused(error) {
     this.show(failed(this.vote, error));
@@ -144,14 +161,15 @@ class Page extends Component {
   }
 
   remember(settings) {
-    const { question, outcome } = this.vote;
+    const { question, outcome, turns } = this.vote;
+    if (turns.length > 0) return; // it means nothing on its own
     const answer = outcome.abstained ? null : outcome.answer;
     keepQuestion({ question, settings, answer, saved: outcome.draws_saved });
     this.setState({ recent: recentQuestions() });
   }
 
   again = ({ question, settings }) => {
-    this.setState({ question, settings: { ...SETTINGS, ...settings } });
+    this.setState({ question, settings: { ...SETTINGS, ...settings }, turns: [] });
     focusOn("question");
   };
 
@@ -190,11 +208,11 @@ class Page extends Component {
     return html`<div class="parts"><div>
         ${state.keyAsked && html`<${KeyField} value=${state.key} wrong=${state.keyWrong} onKey=${this.useKey} />`}
         ${state.listing && !state.vote && html`<${Trouble} refusal=${state.listing} />`}
-        <${AskForm} question=${state.question} settings=${state.settings} entries=${state.entries} problem=${state.problem}
-          voting=${voting} onAsk=${this.ask} onStop=${() => this.stopper.abort()}
+        <${AskForm} question=${state.question} settings=${state.settings} entries=${state.entries} problem=${state.problem} turns=${state.turns}
+          voting=${voting} onAsk=${this.ask} onStop=${() => this.stopper.abort()} onEnd=${this.endTurns}
           onQuestion=${(question) => this.setState({ question, problem: null })}
           onSettings=${(change) => this.setState({ settings: { ...state.settings, ...change }, problem: null })} />
-        ${state.vote && html`<${Ballot} vote=${state.vote} onShow=${(shown) => this.setState({ shown })} />`}
+        ${state.vote && html`<${Ballot} vote=${state.vote} onShow=${(shown) => this.setState({ shown })} onFollow=${this.follow} />`}
       </div><aside>
         <${Health} models=${members} />
         <${Recent} recent=${state.recent} onAgain=${this.again} onForget=${this.forget} />

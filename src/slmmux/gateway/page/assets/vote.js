@@ -2,9 +2,11 @@
 import { Refusal } from "./api.js";
 
 // phase: voting → decided | stopped | failed
-export const begun = (question, entry, k) => ({
+export const begun = (question, entry, k, { turns = [], options = [] } = {}) => ({
   phase: "voting",
+  turns, // that went before it
   question,
+  options,
   served: entry.id,
   budgets: new Map(entry.models.map((model) => [model, k])), // samples of each model
   budget: entry.models.length * k,
