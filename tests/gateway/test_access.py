@@ -279,15 +279,24 @@ async def test_requests_in_a_minute_are_limited(
 async def test_requests_at_once_are_limited(
     run: Any, tmp_path: Path, add_key: Callable[..., str]
 ) -> None:
-    key = add_key(concurrent=2)
+    key = add_key(concurrent=1)
     running = await run(FaultEndpoint(delay_s=0.3), keys=tmp_path / "keys.db", k=1)
-    replies = await asyncio.gather(*(running.send(key) for _ in range(5)))
-    assert sorted(status for status, _, _ in replies) == [200, 200, 429, 429, 429]
+    replies = await asyncio.gather(*(running.send(key) for _ in range(4)))
+    assert sorted(status for status, _, _ in replies) == [200, 429, 429, 429]
+    refused = next(reply for status, reply, _ in replies if status != 200)
+    assert "alice has 1 request running, which is its limit" in refused["error"]["message"]
     assert (await running.send(key))[0] == 200
 
 
 @pytest.mark.parametrize(
-    ("limit", "what"), [({"tokens_per_day": 40}, "tokens"), ({"money_per_day": 0.001}, "money")]
+    ("limit", "what"),
+    [
+        ({"tokens_per_day": 40}, "alice has used 48 tokens today, and may use 40 a day"),
+        (
+            {"money_per_day": 0.001},
+            "used 0.00144 in the currency of the models' prices today, and may use 0.001 a day",
+        ),
+    ],
 )
 async def test_tokens_and_money_of_a_day_are_limited(
     run: Any, tmp_path: Path, add_key: Callable[..., str], limit: Any, what: str

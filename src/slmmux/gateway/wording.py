@@ -21,7 +21,7 @@ _Context: TypeAlias = Mapping[str, Any]
 
 def counted(count: int, word: str) -> str:
     """`1 model`, `3 models`."""
-    return f"{count} {word}{'s' * (count != 1)}"
+    return f"{count:,} {word}{'s' * (count != 1)}"
 
 
 def sentence(param: str, problems: Sequence[ErrorDetails]) -> str:

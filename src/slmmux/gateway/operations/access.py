@@ -22,6 +22,7 @@ from slmmux.gateway.operations.keys import bearer, id_of, same
 from slmmux.gateway.operations.ledger import DAY_S, Key, Ledger, Used
 from slmmux.gateway.operations.record import Record
 from slmmux.gateway.watching import WATCH
+from slmmux.gateway.wording import counted
 
 OPEN_PATHS = frozenset(("/", "/healthz", "/readyz", "/favicon.ico"))
 OPEN_FOLDERS = ("/static/", "/assets/")
@@ -139,7 +140,8 @@ class Access:
         if limits.concurrent is not None and self._callers.running(key) >= limits.concurrent:
             return replace(
                 _RATE,
-                message=f"{key.name} has {limits.concurrent} requests running, which is its limit",
+                message=f"{key.name} has {counted(limits.concurrent, 'request')} running, which is "
+                "its limit",
                 code="rate_limit_exceeded",
                 retry_after_s=1.0,
             )
@@ -148,7 +150,8 @@ class Access:
             if most is not None and spent >= most:
                 return replace(
                     _RATE,
-                    message=f"{key.name} has used {spent:g} of its {most:g} {what} for today (UTC)",
+                    message=f"{key.name} has used {_told(what, spent)} today, and may use "
+                    f"{most:,.10g} a day; the day ends at midnight UTC",
                     code="insufficient_quota",
                     retry_after_s=DAY_S - now % DAY_S,
                 )
@@ -157,7 +160,8 @@ class Access:
             return key
         return replace(
             _RATE,
-            message=f"{key.name} has sent {limits.rpm} requests in a minute, which is its limit",
+            message=f"{key.name} has sent {counted(limits.rpm or 0, 'request')} in a minute, which "
+            "is its limit",
             code="rate_limit_exceeded",
             retry_after_s=wait_s,
         )
@@ -212,11 +216,17 @@ class Access:
 def _beside(key: Key, what: str, limit: float) -> Failure:
     return replace(
         _RATE,
-        message=f"{key.name} may use {limit:g} {what} today (UTC), and this request beside those "
-        "that run could pass that; send it when they are done, or with a smaller max_tokens",
+        message=f"{key.name} may use {_told(what, limit)} today (UTC), and this request beside "
+        "those that run could pass that; send it when they are done, or with a smaller max_tokens",
         code="rate_limit_exceeded",
         retry_after_s=_SOON_S,
     )
+
+
+def _told(what: str, amount: float) -> str:
+    if what == "tokens":
+        return counted(int(amount), "token")
+    return f"{amount:,.6g} in the currency of the models' prices"
 
 
 def _of_a_day(key: Key, used: Used) -> tuple[tuple[str, float, float | None], ...]:
