@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from slmmux import Mux, connect
+from slmmux.gateway.caps import Caps
 from slmmux.methods.live import ask as ask_live
 from slmmux.testing import FaultEndpoint, Reply
 from slmmux.types import Model, PromptStyle
@@ -354,6 +355,11 @@ async def test_a_deadline_takes_the_vote_over_what_has_come(serve: Any) -> None:
     behind = (await running.ask(slmmux={"deadline_s": 0.4}))["slmmux"]
     assert behind["answer"] == "42"
     assert behind["elapsed_s"] < 2
+
+
+async def test_a_profile_may_not_wait_longer_than_any_request_may(serve: Any) -> None:
+    running = await serve(FaultEndpoint(), caps=Caps(deadline_s=5), deadline_s=60.0)
+    assert (await running.ask())["slmmux"]["answer"] == "42"
 
 
 async def test_samples_come_along_when_asked_for(serve: Any) -> None:

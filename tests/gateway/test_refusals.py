@@ -49,7 +49,13 @@ def schema(of: Any) -> dict[str, Any]:
             '"king"; it must be "system"',
         ),
         ("messages", [{"role": "user"}], "messages.0.content", "required"),
-        ("messages", [{"role": "user", "content": " "}], "messages", "empty"),
+        ("messages", [{"role": "user", "content": " "}], "messages", "nothing is said"),
+        (
+            "messages",
+            [{"role": "user", "content": [{"type": "text", "text": " "}]}],
+            "messages",
+            "nothing is said",
+        ),
         ("messages", [{**USER, "mood": "good"}], "messages.0.mood", "is not known"),
         ("messages", [{"role": "tool", "content": "x"}], "messages.0.tool_call_id", "required"),
         ("model", "pol", "model", "did you mean pool"),
@@ -193,6 +199,8 @@ async def test_embedded_models_are_given_no_pictures(serve: Any, model: str) -> 
         ({"audio": {}}, "audio", "does not have it"),
         ({"tool_choice": "auto"}, "tool_choice", "without tools"),
         ({"logprobs": "yes"}, "logprobs", "true or false"),
+        ({"logit_bias": {"5": "y"}}, "logit_bias.5", "a number"),
+        ({"logit_bias": {"5": -101}}, "logit_bias.5", "-100 or more"),
     ],
 )
 async def test_an_embedded_member_refuses_what_it_would_ignore(

@@ -172,6 +172,15 @@ async def test_an_endpoint_that_does_not_stream_is_told_of(serve: Any, media_typ
     assert "where a stream was asked for" in reply["error"]["message"]
 
 
+async def test_a_stream_that_the_endpoint_alone_takes_for_one_is_passed_on_whole(
+    serve: Any,
+) -> None:
+    running = await serve(FaultEndpoint(STREAM))
+    url = f"{running.url}/v1/chat/completions"
+    async with running.session.post(url, json={**BODY, "stream": "yes"}) as reply:
+        assert await reply.read() == STREAM.body
+
+
 async def test_a_stream_without_events_ends_with_the_reason(serve: Any) -> None:
     head = {"Content-Type": "text/event-stream"}
     running = await serve(FaultEndpoint(Reply(body=b": nothing\n\n", headers=head)))

@@ -45,6 +45,7 @@ async def test_a_stream_begins_with_the_role_goes_on_with_the_vote_and_ends_with
     assert last["choices"][0]["finish_reason"] == "stop"
     assert last["slmmux"]["answer"] == "42"
     assert used["choices"] == []
+    assert all(chunk["usage"] is None for chunk in chunks[:-1])
     assert used["usage"]["prompt_tokens"] == 60
     assert {chunk["id"] for chunk in chunks} == {chunks[0]["id"]}
     assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}

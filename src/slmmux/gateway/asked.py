@@ -152,10 +152,12 @@ def asked(request: AnyRequest, body: dict[str, Any], vote: Vote, caps: Caps) -> 
 
 
 def _check_question(question: Conversation, request: AnyRequest) -> None:
+    field = "messages" if isinstance(request, ChatRequest) else "prompt"
+    if not any(m.content.strip() or more_than_text(m) for m in question.messages):
+        raise RequestError(f"{field}: nothing is said; ask something", param=field)
     try:
         validate(question)
     except QuestionError as error:
-        field = "messages" if isinstance(request, ChatRequest) else "prompt"
         raise RequestError(f"{field}: {error}", param=field) from error
 
 
@@ -243,7 +245,10 @@ def _able(vote: Vote, question: Conversation, *, tools: bool) -> tuple[Model, ..
             "own",
             param="tools",
         )
-    raise RequestError(f"messages: the models of {name} take text only", param="messages")
+    raise RequestError(
+        f"messages: the models of {name} take text only, no pictures, sounds, files or tool calls",
+        param="messages",
+    )
 
 
 def _can_be_asked(model: Model, question: Conversation, *, tools: bool) -> bool:

@@ -1,8 +1,8 @@
 """Requests to an embedded member model: what its server would ignore or fail at is refused."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from slmmux.gateway.checked import checked
 from slmmux.gateway.failures import RequestError
@@ -12,7 +12,8 @@ from slmmux.gateway.together import check_together
 from slmmux.types import Model
 
 # What a pool takes, and what means something for one model only.
-_OWN: dict[str, Any] = {"logit_bias": (dict[str, Any] | None, None)}
+_Bias = Annotated[float, Field(ge=-100, le=100)]
+_OWN: dict[str, Any] = {"logit_bias": (dict[str, _Bias] | None, None)}
 _CHAT: type[AnyRequest] = create_model(
     "EmbeddedChat",
     __base__=ChatRequest,
@@ -57,4 +58,4 @@ def check_embedded(model: Model, path: str, body: dict[str, Any]) -> None:
             param="tools",
         )
     if any(map(has_more_than_text, messages_of(request, body))):
-        raise RequestError(f"{model.name} takes text only", param="messages")
+        raise RequestError(f"messages: {model.name} takes text only", param="messages")

@@ -25,14 +25,16 @@ _REPLIES: tuple[type[BaseModel], ...] = (
 )
 _STATUSES = {
     400: "The request cannot be honoured as it stands.",
+    401: "There is no such API key.",
     404: "There is no such model.",
     408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The body is not JSON.",
+    421: "The gateway is not called by this name.",
     429: "Too many requests.",
     500: "A bug in slmmux.",
-    502: "The member model's endpoint failed.",
-    503: "No answer: too few models answered, and why each did not.",
+    502: "The member model's endpoint failed, or sent no reply.",
+    503: "No answer: too few models answered, and why each did not; or the gateway stops.",
     504: "The member model's endpoint took too long.",
 }
 

@@ -36,7 +36,8 @@ def plan_of(request: AnyRequest, extras: Extras, vote: Vote, models: int, caps: 
         )
     if (request.n or 1) > caps.choices:
         raise RequestError(f"n is {request.n}; it can be 1 to {caps.choices}", param="n")
-    deadline_s = extras.deadline_s or settings.deadline_s or caps.deadline_s
+    own_s = min(settings.deadline_s or caps.deadline_s, caps.deadline_s)
+    deadline_s = extras.deadline_s or own_s
     if deadline_s > caps.deadline_s:
         raise RequestError(
             f"slmmux.deadline_s is {deadline_s:g}; it can be at most {caps.deadline_s:g}",
@@ -50,8 +51,8 @@ def plan_of(request: AnyRequest, extras: Extras, vote: Vote, models: int, caps: 
         )
     if (request.n or 1) > 1 and extras.stopping not in (None, "off"):
         raise RequestError(
-            f"n is {request.n}, and the best distinct answers take every sample; leave "
-            'slmmux.stopping out, or make it "off"',
+            f"slmmux.stopping saves draws, and n is {request.n}: the best distinct answers take "
+            'every sample; leave it out, or make it "off"',
             param="slmmux.stopping",
         )
     stopping = "off" if (request.n or 1) > 1 else _stopping(extras) or settings.stopping

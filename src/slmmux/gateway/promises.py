@@ -27,13 +27,12 @@ class Promise:
 
 def refusal(promise: Promise, samples: Sequence[Sample]) -> str:
     """Why none of these samples is given."""
-    drawn = sum(sample.text is not None for sample in samples)
     then = (
         "all were cut off at their limit of tokens: raise max_tokens"
         if cut_off(samples)
         else "slmmux.return_samples shows them, and more of them (slmmux.k) may do better"
     )
-    return f"No answer: of {counted(drawn, 'sample')} none {promise.holds}; {then}."
+    return f"No answer: of {counted(len(samples), 'sample')} none {promise.holds}; {then}."
 
 
 def cut_off(samples: Sequence[Sample]) -> bool:

@@ -176,7 +176,8 @@ async def _whole(reply: Relayed, model: Model, where: str) -> AsyncGenerator[byt
         body += chunk
         if len(body) > _LARGEST_MB * 1_000_000:
             raise ReplyError(f"{model.name}: {where} sent more than {_LARGEST_MB} MB")
-    if len(body) <= _LOOKED_AT and not is_reply(body):
+    streamed = reply.content_type == "text/event-stream"  # for a `stream` that only it takes
+    if not streamed and len(body) <= _LOOKED_AT and not is_reply(body):
         raise ReplyError(
             f"{model.name}: {where} sent something that is no reply with choices; check that "
             "base_url is an OpenAI-compatible API (it usually ends in /v1)"

@@ -55,8 +55,10 @@ async def events(asked: Asked, head: Head, ask: Ask) -> AsyncGenerator[bytes, No
         head: of the reply.
         ask: votes, and tells of every sample.
     """
+    more = _more(asked)
     if head.api == "chat":
-        yield _event(head.object([_choice(0, {"role": "assistant", "content": ""})], chunk=True))
+        first = _choice(0, {"role": "assistant", "content": ""})
+        yield _event(head.object([first], chunk=True, **more))
     samples: asyncio.Queue[Sample | None] = asyncio.Queue()
     voting = asyncio.create_task(ask(samples.put_nowait))
     voting.add_done_callback(lambda _: samples.put_nowait(None))
@@ -67,7 +69,7 @@ async def events(asked: Asked, head: Head, ask: Ask) -> AsyncGenerator[bytes, No
             if sample is not None:
                 progress.add(sample)
                 if asked.return_samples:
-                    yield _event(head.object([], chunk=True, slmmux={"sample": sample}))
+                    yield _event(head.object([], chunk=True, **more, slmmux={"sample": sample}))
             yield _comment(progress)
         for event in _closing(await voting, head):
             yield event
@@ -98,8 +100,7 @@ async def _arriving(samples: "asyncio.Queue[Sample | None]") -> AsyncGenerator[S
 
 def _closing(voted: Voted, head: Head) -> Iterator[bytes]:
     """The answers, how they ended, what is behind them, and what they took."""
-    include = voted.asked.include_usage
-    more: dict[str, object] = {"usage": None} if include else {}
+    more = _more(voted.asked)
     ends = [finish_reason(sample) for sample in voted.answers]
     for index, sample in enumerate(voted.answers):
         for delta in _deltas(sample, voted.asked, first=index == 0):
@@ -113,8 +114,13 @@ def _closing(voted: Voted, head: Head) -> Iterator[bytes]:
         if index == len(ends) - 1:
             more["slmmux"] = behind(voted)
         yield _event(head.object([choice], chunk=True, **more))
-    if include:
+    if voted.asked.include_usage:
         yield _event(head.object([], chunk=True, usage=usage(voted.result.usage)))
+
+
+def _more(asked: Asked) -> dict[str, object]:
+    """What every chunk has besides: those before the last say that their usage is not known yet."""
+    return {"usage": None} if asked.include_usage else {}
 
 
 def _deltas(sample: Sample, asked: Asked, *, first: bool) -> Iterator[dict[str, Json]]:
