@@ -27,6 +27,7 @@ from tenacity import (
 
 from slmmux.engines.base import Completion, Pool, Prompt, Request, duration, no_reply
 from slmmux.errors import EngineError, ReplyError, RetryableError, UsageError
+from slmmux.time_limit import TimeLimit
 from slmmux.types import Answer, Model, Sample
 
 _SEEDS = 2**31
@@ -38,7 +39,6 @@ _LEAST = {
     "first_wait_s": 0,
     "longest_wait_s": 0,
 }
-_Gate = asyncio.Semaphore
 Read: TypeAlias = Callable[[Completion], Awaitable[Answer | None]]
 OnReply: TypeAlias = Callable[[Callable[[], Sequence[Sample]]], None]
 
@@ -119,9 +119,7 @@ class Sampler:
         self._limits = limits
         self.seed = seed
         self._jitter = random.Random(seed)  # noqa: S311 - spreads waits, guards nothing
-        self._gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Gate]] = (
-            WeakKeyDictionary()
-        )
+        self._here: WeakKeyDictionary[asyncio.AbstractEventLoop, _Here] = WeakKeyDictionary()
 
     def with_seed(self, seed: int) -> "Sampler":
         """This sampler, with the same places in its endpoints, for a run of another seed."""
@@ -137,8 +135,9 @@ class Sampler:
 
         The endpoint's place first: who waits for a busy endpoint holds up nobody else.
         """
-        everywhere, endpoint = self._gates_of(self._pool.engines[model.name].endpoint)
-        async with endpoint, everywhere:
+        here = self._of_loop()
+        endpoint = here.endpoints[self._pool.engines[model.name].endpoint]
+        async with endpoint, here.everywhere:
             yield
 
     def runs(self, model: Model, indices: range, *, ordered: bool) -> Iterator[range]:
@@ -237,10 +236,11 @@ class Sampler:
 
     async def _try(self, request: Request) -> Sequence[Completion]:
         engine = self._pool.engines[request.model.name]
-        everywhere, endpoint = self._gates_of(engine.endpoint)
-        async with endpoint, everywhere:  # as in `place`, at a fraction of its cost
+        here = self._of_loop()
+        # As in `place`, at a fraction of its cost.
+        async with here.endpoints[engine.endpoint], here.everywhere:
             try:
-                async with asyncio.timeout(self._limits.request_timeout_s):
+                with here.limit.call():
                     completions = await engine.draw(request)
             except TimeoutError as error:
                 timeout_s = self._limits.request_timeout_s
@@ -279,21 +279,33 @@ class Sampler:
         asked_s = error.retry_after_s if isinstance(error, RetryableError) else None
         return pause_s(state.attempt_number, asked_s, self._limits, self._jitter)
 
-    def _gates_of(self, endpoint: str) -> tuple[_Gate, _Gate]:
-        """The global and the endpoint's gate, of the running loop: each loop has its own."""
+    def _of_loop(self) -> "_Here":
+        """What belongs to the running loop: each has its own."""
         loop = asyncio.get_running_loop()
-        gates = self._gates.get(loop)
-        if gates is None:
-            gates = self._gates[loop] = self._new_gates()
-        return gates[""], gates[endpoint]
+        here = self._here.get(loop)
+        if here is None:
+            here = self._here[loop] = self._new_here()
+        return here
 
-    def _new_gates(self) -> dict[str, _Gate]:
+    def _new_here(self) -> "_Here":
         limits: dict[str, int] = {}
         for model in self._pool.models:
             name = self._pool.engines[model.name].endpoint
             limits[name] = min(limits.get(name, model.max_concurrency), model.max_concurrency)
-        limits[""] = self._limits.max_concurrency
-        return {name: asyncio.Semaphore(limit) for name, limit in limits.items()}
+        return _Here(
+            everywhere=asyncio.Semaphore(self._limits.max_concurrency),
+            endpoints={name: asyncio.Semaphore(limit) for name, limit in limits.items()},
+            limit=TimeLimit(self._limits.request_timeout_s),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """The gate of all requests, that of each endpoint, and the time that a request may take."""
+
+    everywhere: asyncio.Semaphore
+    endpoints: dict[str, asyncio.Semaphore]
+    limit: TimeLimit
 
 
 def _gave_up(error: RetryableError, tries: int, limits: SamplingLimits) -> str:
