@@ -136,6 +136,9 @@ def test_a_guess_is_called_one_and_a_bigger_model_has_a_lane_of_its_own(
     with open_page(serve_page(says("The answer is 42.", "The answer is 41."), **unsure)) as page:
         ask(page)
         assert "Not sure enough; the best guess is" in decided(page).inner_text()
+        assert facts(page)["Guess of"] == "qwen"
+        assert page.locator(".badge").inner_text() == "best guess"
+        state(page, "Held back: 2 of 2 samples arrived")
         assert decided(page).locator(".winner").inner_text() == "42"
         page.locator(".recent").get_by_text("no answer").wait_for()
     with says("The answer is 41.") as large:
@@ -178,6 +181,7 @@ def test_when_every_model_is_down_the_page_says_so_and_what_each_said(
         assert "No answer: the models failed" in text
         assert "CUDA out of memory" in text
         assert "Incorrect API key provided" in text
+        state(page, "Without an answer: 0 of 2 samples arrived, 2 failed")
         assert page.get_by_label("Ask the pool").input_value() == "What is 6 × 7?"
 
 
@@ -209,7 +213,7 @@ def test_what_models_say_is_never_html(serve_page: Any, open_page: Any) -> None:
     server = serve_page(says(text), says(text), k=1, stopping="off")
     with open_page(server) as page:
         page.locator(".health li").first.wait_for()
-        page.locator("summary").first.click()
+        page.locator(".settings summary").click()
         page.get_by_label("Answers are").select_option("text")
         ask(page, EVIL)
         decided(page)
@@ -319,7 +323,9 @@ def test_the_keyboard_is_enough(serve_page: Any, open_page: Any) -> None:
         ]
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         page.keyboard.type("What is 6 × 7?")
-        assert [tab(), tab()] == ["Ask", "How the pool answers"]
+        assert [tab(), tab()] == ["Ask", "Options to choose from"]
+        page.keyboard.press("Enter")
+        assert [tab(), tab()] == ["options", "How the pool answers"]
         page.keyboard.press("Enter")
         assert [tab() for _ in range(4)] == ["method", "kind", "k", "stopping"]
         page.keyboard.press("Shift+Tab")
@@ -329,7 +335,7 @@ def test_the_keyboard_is_enough(serve_page: Any, open_page: Any) -> None:
         decided(page)
         assert page.locator(".lanes button.slot").count() == 2
         assert focus() == "question"
-        tab(6)
+        tab(8)
         page.keyboard.press("Tab")
         assert focus() == "A"
         page.keyboard.press("Enter")
@@ -346,7 +352,7 @@ def test_every_control_has_a_name_and_headings_have_no_gaps(
     with open_page(server) as page:
         ask(page)
         decided(page)
-        page.locator("summary").first.click()
+        page.locator(".settings summary").click()
         nameless = page.evaluate(NAMELESS)
         assert nameless == []
         levels = page.evaluate(LEVELS)
@@ -359,7 +365,7 @@ def test_settings_go_along_with_the_question(serve_page: Any, open_page: Any) ->
     server = serve_page(*endpoints, k=3)
     with open_page(server) as page:
         page.locator(".health li").first.wait_for()
-        page.locator("summary").first.click()
+        page.locator(".settings summary").click()
         page.get_by_label("Method").select_option(label="the most common answer of all samples")
         page.get_by_label("Answers are").select_option("number")
         page.get_by_label("Samples of each model").fill("2")
@@ -385,7 +391,7 @@ def test_what_cannot_be_asked_is_said_at_once(
 ) -> None:
     with open_page(serve_page(says("42"))) as page:
         page.locator(".health li").first.wait_for()
-        page.locator("summary").first.click()
+        page.locator(".settings summary").click()
         page.get_by_label("Samples of each model").fill(k)
         ask(page, question)
         page.get_by_text(said).wait_for()
@@ -395,7 +401,7 @@ def test_what_cannot_be_asked_is_said_at_once(
 def test_what_the_server_refuses_is_shown_in_its_words(serve_page: Any, open_page: Any) -> None:
     with open_page(serve_page(*(says("42") for _ in range(3)))) as page:
         page.locator(".health li").first.wait_for()
-        page.locator("summary").first.click()
+        page.locator(".settings summary").click()
         page.get_by_label("Samples of each model").fill("400")
         ask(page)
         text = page.get_by_role("alert").inner_text()
@@ -449,12 +455,25 @@ def test_nothing_sticks_out_of_a_phone(serve_page: Any, open_page: Any) -> None:
         ask(page, f"{wide} {long}")
         decided(page)
         assert widest(page) == 360
-        page.locator("summary").first.click()
+        page.locator(".settings summary").click()
         assert widest(page) == 360
         page.locator(".lanes button.slot").first.click()
         box = page.get_by_role("dialog").bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 360
+
+
+def test_a_vote_that_begins_below_the_window_is_moved_into_it(
+    serve_page: Any, open_page: Any
+) -> None:
+    with open_page(serve_page(says("The answer is 42."), k=1), width=360) as page:
+        page.locator(".health li").first.wait_for()
+        for summary in page.locator(".ask summary").all():
+            summary.click()
+        ask(page)
+        decided(page)
+        top = page.locator("#ballot-title").bounding_box()["y"]
+        assert 0 <= top < 450
 
 
 def test_the_page_works_behind_a_prefix(serve_page: Any, open_page: Any) -> None:

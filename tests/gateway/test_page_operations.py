@@ -133,7 +133,7 @@ def test_a_model_that_is_left_alone_is_marked(operate: Operate, open_page: Any) 
     server = operate(FaultEndpoint(), FaultEndpoint("server error"), breaker_failures=1)
     with open_page(server) as page:
         page.locator(".health .pill.good").nth(1).wait_for()
-        page.locator("summary").first.click()
+        page.locator(".settings summary").click()
         page.get_by_label("Stop drawing").select_option("off")
         ask(page)
         page.locator(".ballot.decided").wait_for()

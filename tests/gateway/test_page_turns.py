@@ -38,8 +38,16 @@ def test_options_go_to_the_models_and_the_answer_is_shown_with_its_own(
         assert page.locator(".choices li").all_inner_texts() == ["Lyon", "Paris", "Marseille"]
         said = endpoint.requests[0]["messages"][-1]["content"]
         assert "A) Lyon\nB) Paris\nC) Marseille" in said
+        # An option's letter is its answer's sign, too.
+        assert page.locator(".class .slot").inner_text() == "B"
+        assert page.locator(".lane .count").inner_text() == "1 of 1 for B"
+        assert page.locator(".recent").get_by_text("B) Paris").count() == 1
+        page.get_by_role("link", name="Charts").click()
+        page.get_by_role("link", name="Ask").click()
+        assert page.get_by_label("One option a line").is_visible()
         options(page)
-        assert kind.is_enabled()
+        page.locator("summary").nth(1).click()
+        assert page.get_by_label("Answers are").is_enabled()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ const Lane = ({ row, vote, found, onShow }) => {
   const over = vote.phase === "decided";
   const share = votes / k;
   return html`<li class=${decides ? "lane decides" : "lane"}>
-    <span class="name">${model}${decides && html` <b class="badge">decides</b>`}</span>
+    <span class="name">${model}${decides && html` <b class="badge">${vote.outcome.abstained ? "best guess" : "decides"}</b>`}</span>
     <span class=${k > 12 ? "slots dense" : "slots"}>${slots.map(
       (sample, index) => html`<${Slot} key=${index} ...${{ sample, model, index, found, over, onShow }} />`,
     )}</span>
@@ -40,8 +40,17 @@ const Class = ({ one, vote, won }) => html`<li class=${won ? "class won" : "clas
   <span class="count">${many(one.total, "vote")}: ${[...one.votes].map(([model, votes]) => `${model} ${votes}`).join(", ")}</span>
 </li>`;
 
+const failures = (vote) => vote.samples.filter(({ error }) => error).length;
+
+// How many came, once no more will.
+function arrivals(vote) {
+  const lost = failures(vote);
+  return `${vote.samples.length - lost} of ${many(vote.budget, "sample")} arrived${lost > 0 ? `, ${lost} failed` : ""}`;
+}
+
 export function progress(vote) {
-  const arrived = `${vote.samples.length} of at most ${many(vote.budget, "sample")}`;
+  const lost = failures(vote);
+  const arrived = `${vote.samples.length} of at most ${many(vote.budget, "sample")}${lost > 0 ? ` (${lost} failed)` : ""}`;
   const first = leader(lanes(vote, classes(vote)));
   if (first === null) return vote.samples.length ? arrived : "waiting for the first sample";
   return `${arrived}; ${first.model} leads with ${first.votes} of ${first.k} for ${oneLine(first.mode.text, 30)}`;
@@ -78,7 +87,7 @@ const Outcome = ({ vote }) => {
     <h3>${title}</h3>
     ${won && html`<${Said} kind="winner" answer text=${named(vote.options, outcome.answer)} />`}
     <dl class="facts">
-      ${outcome.decided_by && html`<${Fact} name="Decided by">${outcome.decided_by}<//>`}
+      ${outcome.decided_by && html`<${Fact} name=${outcome.abstained ? "Guess of" : "Decided by"}>${outcome.decided_by}<//>`}
       ${won && html`<${Fact} name="Confidence">${confidence(outcome.confidence)}<//>`}
       ${outcome.escalated && html`<${Fact} name="The pool's own guess">${oneLine(outcome.escalated.answer ?? "none", 40)}<//>`}
       ${outcome.probability && html`<${Fact} name="Probably right">${confidence(outcome.probability)}<//>`}
@@ -105,6 +114,7 @@ const KEY = [
   ["open", "", "open"],
   ["spared", "", "not needed"],
 ];
+const state = ({ phase, outcome }) => (outcome?.abstained ? "Held back" : STATE[phase]);
 const STATE = { voting: "Voting", decided: "Decided", stopped: "Stopped", failed: "Without an answer" };
 
 export const Ballot = ({ vote, onShow, onFollow }) => {
@@ -121,7 +131,7 @@ export const Ballot = ({ vote, onShow, onFollow }) => {
     ${vote.refusal && html`<${Trouble} refusal=${vote.refusal} />`}
     ${vote.outcome && html`<${Outcome} vote=${vote} />`}
     ${(vote.phase !== "failed" || vote.samples.length > 0) && html`
-      <h3>Samples <span class="state">${STATE[vote.phase]}: ${vote.phase === "voting" ? progress(vote) : `${vote.samples.length} of ${many(vote.budget, "sample")} arrived`}</span></h3>
+      <h3>Samples <span class="state">${state(vote)}: ${vote.phase === "voting" ? progress(vote) : arrivals(vote)}</span></h3>
       <ol class="lanes">${rows.map((row) => html`<${Lane} key=${row.model} ...${{ row, vote, found, onShow }} />`)}</ol>
       <p class="key note" aria-hidden="true">${KEY.map(([kind, sign, words]) => html`<span><i class=${`slot ${kind}`}>${sign}</i>${words}</span>`)}</p>
       <h3>Answers</h3>

@@ -71,9 +71,9 @@ class Lines extends Component {
 
   render({ title, lines, unit, empty }) {
     const last = lines.map(({ label, values }) => [label, values.at(-1) ?? null]).filter(([, value]) => value !== null);
-    const now = last.map(([label, value]) => `${label} ${unit(value)}`).join(", ") || empty;
-    return html`<figure><figcaption><b>${title}</b><br />now: ${now}</figcaption>
-      <div class="plot" ref=${this.place} role="img" aria-label=${`${title}, over time. Now: ${now}.`}></div></figure>`;
+    const now = last.map(([label, value]) => `${label} ${unit(value)}`).join(", ");
+    return html`<figure><figcaption><b>${title}</b><br />${now ? `now: ${now}` : empty}</figcaption>
+      <div class="plot" ref=${this.place} role="img" aria-label=${`${title}, over time. ${now ? `Now: ${now}` : empty}.`}></div></figure>`;
   }
 }
 
@@ -115,7 +115,7 @@ export function Charts({ history, metrics, theme }) {
   if (!now) return html`<p class="absent" role="status">${ABSENT[metrics] ?? ABSENT.unknown}</p>`;
   const lines = series(history);
   const known = lines.answered.at(-1) !== null;
-  const soon = `known ${WINDOW_S} seconds after the page was opened`;
+  const soon = `Known ${WINDOW_S} seconds after the page was opened`;
   const rate = (value) => `${decimals(value)}/s`;
   const budget = now.draws + now.saved;
   const votes = [...now.selected.values()].reduce((sum, value) => sum + value, 0);
@@ -137,7 +137,7 @@ export function Charts({ history, metrics, theme }) {
         { label: "answered", colour: "--c0", values: lines.answered },
         { label: "failed", colour: "--c1", dash: [6, 4], values: lines.failed },
       ]} />
-      <${Lines} title="Time of a request" times=${lines.times} theme=${theme} unit=${about} least=${0.01} empty=${known ? `no request in the last ${WINDOW_S} seconds` : soon} lines=${[
+      <${Lines} title="Time of a request" times=${lines.times} theme=${theme} unit=${about} least=${0.01} empty=${known ? `now: no request in the last ${WINDOW_S} seconds` : soon} lines=${[
         { label: "median", colour: "--c0", values: lines.median },
         { label: "95% within", colour: "--c4", dash: [6, 4], values: lines.slow },
       ]} />

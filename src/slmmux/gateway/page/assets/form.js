@@ -66,13 +66,17 @@ const Settings = ({ entries, settings, onChange }) => {
   </div></details>`;
 };
 
-const Options = ({ settings, onChange }) => {
-  const { length } = optionsOf(settings);
-  return html`<details class="options"><summary>Options to choose from${length > 0 && ` (${length})`}</summary>
-    <label>One option a line; the models see them as A, B, C …
-      <textarea name="options" rows="4" value=${settings.options} placeholder=${"Paris\nLyon\nMarseille"}
-        onInput=${(event) => onChange({ options: event.target.value })}></textarea></label></details>`;
-};
+class Options extends Component {
+  begun = optionsOf(this.props.settings).length > 0; // open then; and as the reader opens and closes it
+
+  render({ settings, onChange }) {
+    const { length } = optionsOf(settings);
+    return html`<details class="options" open=${this.begun}><summary>Options to choose from${length > 0 && ` (${length})`}</summary>
+      <label>One option a line; the models see them as A, B, C …
+        <textarea name="options" rows="4" value=${settings.options} placeholder=${"Paris\nLyon\nMarseille"}
+          onInput=${(event) => onChange({ options: event.target.value })}></textarea></label></details>`;
+  }
+}
 
 export const KeyField = ({ value, wrong, onKey }) => {
   const use = (event) => {
@@ -108,8 +112,9 @@ export class AskForm extends Component {
 
   render({ question, settings, entries, turns, voting, onQuestion, onSettings, onStop, onEnd, problem }) {
     return html`<form class="ask" novalidate onSubmit=${this.ask}>
-      <label for="question" class="title">${turns.length > 0 ? "Follow up" : "Ask the pool"}</label>
-      ${turns.length > 0 && html`<${Turns} turns=${turns} onEnd=${onEnd} />`}
+      <div class="row"><label for="question" class="title">${turns.length > 0 ? "Follow up" : "Ask the pool"}</label>
+        ${turns.length > 0 && html`<button type="button" onClick=${onEnd}>Begin anew</button>`}</div>
+      ${turns.length > 0 && html`<${Turns} turns=${turns} />`}
       <textarea id="question" rows="3" value=${question} placeholder=${turns.length > 0 ? "And twice that?" : "What is 17 + 25?"}
         aria-describedby="question-note" onInput=${(event) => onQuestion(event.target.value)} onKeyDown=${this.pressed}></textarea>
       <div class="row">

@@ -8,7 +8,7 @@ import { AskForm, KeyField, SETTINGS, chosen, request } from "./form.js";
 import { parsed, snapshot } from "./metrics.js";
 import { SampleText } from "./said.js";
 import { apiKey, forgetQuestions, keepKey, keepQuestion, keepTheme, recentQuestions } from "./storage.js";
-import { continued, optionProblem, optionsOf } from "./turns.js";
+import { continued, named, optionProblem, optionsOf } from "./turns.js";
 import { begun, failed, heard, stopped } from "./vote.js";
 import { explained } from "./words.js";
 
@@ -20,6 +20,11 @@ const SAY_MS = 2_000; // between two announcements of progress
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 const theme = () => document.documentElement.dataset.theme ?? (systemDark.matches ? "dark" : "light");
 const focusOn = (id) => document.getElementById(id)?.focus();
+// The vote, where it begins below the window (on a phone, or under open settings).
+const reveal = () => {
+  const title = document.getElementById("ballot-title");
+  if (title && title.getBoundingClientRect().bottom > 0.8 * innerHeight) title.scrollIntoView({ block: "start" });
+};
 const tab = () => (location.hash === "#charts" ? "charts" : "ask");
 
 class Page extends Component {
@@ -108,6 +113,7 @@ class Page extends Component {
     const { entry } = chosen(entries, settings);
     const body = request(question.trim(), entry, settings, turns);
     this.stopper = new AbortController();
+    requestAnimationFrame(reveal);
     this.show(begun(question.trim(), entry, body.slmmux.k ?? entry.k, { turns, options: optionsOf(settings) }));
     try {
       for await (const event of api.vote(body, key, this.stopper.signal)) this.show(heard(this.vote, event));
@@ -161,9 +167,9 @@ class Page extends Component {
   }
 
   remember(settings) {
-    const { question, outcome, turns } = this.vote;
+    const { question, options, outcome, turns } = this.vote;
     if (turns.length > 0) return; // it means nothing on its own
-    const answer = outcome.abstained ? null : outcome.answer;
+    const answer = outcome.abstained || outcome.answer === null ? null : named(options, outcome.answer);
     keepQuestion({ question, settings, answer, saved: outcome.draws_saved });
     this.setState({ recent: recentQuestions() });
   }

@@ -1,7 +1,7 @@
 // A conversation: what was asked and answered before goes along with a further question.
 import { html } from "./dom.js";
 import { Reply, Said } from "./said.js";
-import { letter, many } from "./words.js";
+import { isLetter, letter, many } from "./words.js";
 
 export const optionsOf = ({ options = "" }) => String(options).split("\n").map((line) => line.trim()).filter(Boolean);
 
@@ -14,7 +14,7 @@ export function optionProblem(options) {
 
 // An answer that is the letter of an option, with the option.
 export function named(options, answer) {
-  const option = /^[A-J]$/.test(answer) ? options[answer.charCodeAt(0) - 65] : undefined;
+  const option = isLetter(answer) ? options[answer.charCodeAt(0) - 65] : undefined;
   return option === undefined ? answer : `${answer}) ${option}`;
 }
 
@@ -25,9 +25,6 @@ export function continued({ turns, question, options, text }) {
   return [...turns, { role: "user", content }, { role: "assistant", content: text.trim() }];
 }
 
-export const Turns = ({ turns, onEnd }) => html`<div class="turns">
-  <details><summary>Goes with the conversation so far: ${many(turns.length / 2, "question")} and ${many(turns.length / 2, "answer")}</summary>
-    <ol>${turns.map(({ role, content }, place) => html`<li key=${place}><b>${role === "user" ? "Asked" : "Answered"}</b>
-      ${role === "user" ? html`<${Said} kind="asked" text=${content} />` : html`<${Reply} text=${content} />`}</li>`)}</ol></details>
-  <button type="button" onClick=${onEnd}>Begin anew</button>
-</div>`;
+export const Turns = ({ turns }) => html`<details class="turns"><summary>Goes with the conversation so far: ${many(turns.length / 2, "question")} and ${many(turns.length / 2, "answer")}</summary>
+  <ol>${turns.map(({ role, content }, place) => html`<li key=${place}><b>${role === "user" ? "Asked" : "Answered"}</b>
+      ${role === "user" ? html`<${Said} kind="asked" text=${content} />` : html`<${Reply} text=${content} />`}</li>`)}</ol></details>`;

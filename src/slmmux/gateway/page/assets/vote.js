@@ -1,5 +1,6 @@
 // A vote as it goes on: events in, what the page shows of it out. Nothing here touches the page.
 import { Refusal } from "./api.js";
+import { isLetter } from "./words.js";
 
 // phase: voting → decided | stopped | failed
 export const begun = (question, entry, k, { turns = [], options = [] } = {}) => ({
@@ -57,7 +58,10 @@ export function classes(vote) {
     one.votes.set(sample.model, (one.votes.get(sample.model) ?? 0) + 1);
     one.total += 1;
   }
-  return [...found.values()];
+  const all = [...found.values()];
+  // Letters of options stand for themselves.
+  if (all.every(({ text }) => isLetter(text))) for (const one of all) one.place = one.text.charCodeAt(0) - 65;
+  return all;
 }
 
 // Each model's slots and its own most common answer; ties go to the class seen first, by index.

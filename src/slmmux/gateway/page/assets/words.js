@@ -15,6 +15,7 @@ export const oneLine = (text, most = 80) => {
 };
 // A, B, … Z, then numbers.
 export const letter = (place) => (place < 26 ? String.fromCharCode(65 + place) : String(place + 1));
+export const isLetter = (text) => /^[A-J]$/.test(text); // of an option
 
 // What an endpoint said of itself, without the name that stands before it anyway.
 export const without = (name, said) => visible(said.startsWith(`${name}: `) ? said.slice(name.length + 2) : said);
