@@ -131,7 +131,7 @@ export function Charts({ history, metrics, theme }) {
       ${now.money > 0 && html`<${Figure} name="Money">${decimals(now.money, 3)}<//>`}
       <${Figure} name="Without an answer">${now.abstained}<//>
     </dl>
-    <p class="note">Totals are since the server started. Each point of a line is over the ${WINDOW_S} seconds before it, so lines begin ${WINDOW_S} seconds after this page was opened.</p>
+    <p class="note">Totals are since the server started. Each point of a line is over the ${WINDOW_S} seconds before it (up to 10 more where the page looked less often), so lines begin ${WINDOW_S} seconds after this page was opened.</p>
     <div class="charts">
       <${Lines} title="Requests" times=${lines.times} theme=${theme} unit=${rate} least=${0.1} empty=${soon} lines=${[
         { label: "answered", colour: "--c0", values: lines.answered },

@@ -2,7 +2,7 @@
 import { Component, createRef, html } from "./dom.js";
 import { formed } from "./markdown.js";
 import { answered, pieces } from "./maths.js";
-import { visible } from "./words.js";
+import { seconds, visible } from "./words.js";
 
 export class Said extends Component {
   shouldComponentUpdate(next) {
@@ -49,7 +49,7 @@ export class SampleText extends Component {
         <button type="button" onClick=${() => this.dialog.current.close()}>Close</button></div>
       <p class="note">${sample.answer ? "Read as " : "No answer was read from it."}
         ${sample.answer && html`<${Said} as="b" answer text=${sample.answer.text} />`}
-        ${sample.latency_s > 0 && html` <span>in ${sample.latency_s.toFixed(1)} s</span>`}</p>
+        ${sample.latency_s > 0 && html` <span>in ${seconds(sample.latency_s)}</span>`}</p>
       ${sample.error && html`<p class="bad">${visible(sample.error)}</p>`}
       ${sample.reasoning && html`<details><summary>What it thought first</summary><${Reply} text=${sample.reasoning} /></details>`}
       ${sample.text !== null && html`<${Reply} text=${sample.text.trim()} />`}
