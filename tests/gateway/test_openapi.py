@@ -133,6 +133,7 @@ async def test_requests_made_from_the_document_get_documented_replies(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 async def test_many_requests_made_from_the_document_get_documented_replies(
     serve: Any, tmp_path: Path
 ) -> None:

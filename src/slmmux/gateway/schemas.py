@@ -12,6 +12,8 @@ from pydantic_core import from_json, to_json
 from slmmux.gateway.failures import RequestError
 
 _LARGEST = 100_000  # subschemas, each counted as often as references lead to it
+_SHOWN = 160  # characters of what is wrong
+_TYPES = '"string", "integer" or "object"'
 _BACKTRACKS = 100_000
 _FOLLOWED = frozenset(("$ref", "$dynamicRef", "$recursiveRef"))
 
@@ -40,8 +42,18 @@ def check_of(schema: dict[str, Any], param: str) -> Check:
     try:
         return _compiled(to_json(schema))
     except ValueError as error:
-        said = str(error).partition("\n")[0]
-        raise RequestError(f"{param} cannot be used: {said}", param=param) from error
+        raise RequestError(f"{param} cannot be used: {_told(error)}", param=param) from error
+
+
+def _told(error: ValueError) -> str:
+    """What is wrong with a schema, and where in it."""
+    said = str(error).partition("\n")[0].partition(". ")[0]
+    place = [str(part) for part in getattr(error, "instance_path", ())]
+    if not place:
+        return said[:_SHOWN]
+    if place[-1] == "type" and "'anyOf'" in said:
+        said = f"{said.partition(' is not valid')[0]} is no type of JSON Schema, such as {_TYPES}"
+    return f"{'.'.join(place)[:_SHOWN]}: {said[:_SHOWN]}"
 
 
 @lru_cache(maxsize=128)
