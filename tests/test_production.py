@@ -68,7 +68,7 @@ def test_the_container_runs_without_privileges_and_says_how_it_is() -> None:
     text = DOCKERFILE.read_text()
     assert re.search(r"^USER 10001$", text, flags=re.MULTILINE)
     assert "HEALTHCHECK" in text
-    assert "/readyz" in text
+    assert "/healthz" in text
 
 
 @pytest.fixture(name="unit")

@@ -113,6 +113,27 @@ def load_config(explicit: str | Path | None = None) -> Config:
     return Config() if path is None else read_config(path)
 
 
+def keys_file_in(explicit: str | Path | None = None) -> Path | None:
+    """The gateway's file of keys as the configuration names it, whatever else is wrong in there.
+
+    Raises:
+        ConfigError: the file is not there or not TOML, or this setting is no text.
+    """
+    if str(explicit) in POOLS and not Path(str(explicit)).exists():
+        return None
+    path = find_config(explicit)
+    if path is None:
+        return None
+    gateway = read_toml(path).get("gateway")
+    named = gateway.get("keys_file") if isinstance(gateway, dict) else None
+    good, problems = check(
+        GatewayTable, {} if named is None else {"keys_file": named}, ("gateway",)
+    )
+    if problems:
+        raise ConfigError(told(path, problems, "configuration"))
+    return gateway_of(good, path.parent).keys_file
+
+
 def read_config(path: str | Path) -> Config:
     """The configuration in this file.
 

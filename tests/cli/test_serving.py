@@ -125,6 +125,29 @@ def test_others_are_let_in_only_with_keys(tmp_path: Path) -> None:
     assert "there are no API keys; make one with `slmmux keys add NAME`" in done.stderr
 
 
+def test_an_empty_host_is_no_address(tmp_path: Path) -> None:
+    with FaultEndpoint() as endpoint:
+        configure(tmp_path, endpoint)
+        done = slmmux(tmp_path, "serve", "--host", "", "--port", "0")
+    assert (done.returncode, "--host is empty; name an address" in done.stderr) == (2, True)
+
+
+def test_keys_can_be_managed_while_the_configuration_is_broken(tmp_path: Path) -> None:
+    broken = '[[models]]\nname = "a"\nbase_urll = 3\n[gateway]\nkeys_file = "my.db"\nlog = "x"\n'
+    (tmp_path / "slmmux.toml").write_text(broken)
+    assert slmmux(tmp_path, "keys", "add", "alice").returncode == 0
+    assert "alice" in slmmux(tmp_path, "keys", "list").stdout
+    assert slmmux(tmp_path, "keys", "revoke", "alice").returncode == 0
+    assert (tmp_path / "my.db").exists()
+    (tmp_path / "slmmux.toml").write_text(broken.replace('"my.db"', "7"))
+    done = slmmux(tmp_path, "keys", "list")
+    assert (done.returncode, "gateway.keys_file: must be" in done.stderr) == (2, True)
+    (tmp_path / "slmmux.toml").write_text("[models\n")
+    done = slmmux(tmp_path, "keys", "list")
+    assert (done.returncode, "--keys-file names the file of keys" in done.stderr) == (2, True)
+    assert slmmux(tmp_path, "keys", "list", "--keys-file", "my.db").returncode == 0
+
+
 def test_a_key_is_shown_once_and_its_use_afterwards(
     tmp_path: Path, start: Callable[..., Gateway]
 ) -> None:
@@ -135,7 +158,7 @@ def test_a_key_is_shown_once_and_its_use_afterwards(
         assert re.fullmatch(r"slmmux-[0-9a-f]{12}-[\w-]{43}", key)
         assert "never again" in made.stderr
         gateway = start("--host", "0.0.0.0")  # noqa: S104
-        gateway.url = gateway.url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+        assert gateway.url.startswith("http://127.0.0.1:")
         assert gateway.ask()[0] == 401
         assert gateway.ask(key)[0] == 200
         listed = slmmux(tmp_path, "keys", "list", "--json").stdout

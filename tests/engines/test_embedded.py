@@ -239,9 +239,23 @@ async def test_a_killed_server_is_started_again_once_and_no_more(
 
     (second,) = set(servers()) - others
     os.kill(second, signal.SIGKILL)
+    async with asyncio.timeout(2):  # nobody asks it anything
+        await until(lambda: len(caplog.records) == 2)
+    assert "(signal 9" in caplog.records[1].getMessage()
     with pytest.raises(EmbeddedServerError, match=r"died again after its restart \(signal 9"):
         await fresh.draw(ask())
     assert set(servers()) == others
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.embedded
+async def test_a_server_that_is_closed_has_not_died(
+    fresh: EmbeddedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    await fresh.start()
+    await fresh.close()
+    await asyncio.sleep(0.1)
+    assert caplog.records == []
 
 
 @pytest.mark.embedded

@@ -127,6 +127,34 @@ async def test_an_endpoint_that_comes_back_is_found_by_one_probe(run: Any) -> No
     assert (await running.metrics())['slmmux_breaker_state{model="a"}'] == 0
 
 
+async def test_a_gateway_whose_endpoints_are_all_dead_is_not_ready_until_one_is_tried_again(
+    run: Any,
+) -> None:
+    ill = ("server error", "server error", "server error", "server error", "ok")
+    settings = GatewayConfig(breaker_failures=2, breaker_wait_s=0.3)
+    first, second = FaultEndpoint(*ill), FaultEndpoint(*ill)
+    running = await run(first, second, settings=settings, stopping="off", k=1)
+
+    async def ready() -> tuple[int, Any]:
+        async with running.session.get(f"{running.url}/readyz") as reply:
+            return reply.status, await reply.json()
+
+    assert (await ready())[0] == 200
+    assert (await running.send())[0] == 503
+    status, reply = await ready()
+    assert (status, reply["error"]["code"]) == (503, "no_upstream")
+    async with running.session.get(f"{running.url}/healthz") as alive:
+        assert alive.status == 200
+    seen = len(first.requests)
+    await asyncio.sleep(0.35)  # nothing is sent, and it is ready all the same
+    assert (await ready())[0] == 200
+    assert len(first.requests) == seen
+    async with asyncio.timeout(5):
+        while (await running.send())[0] != 200:  # noqa: ASYNC110 - asking is the way to know
+            await asyncio.sleep(0.1)
+    assert (await ready())[0] == 200
+
+
 @pytest.mark.parametrize("fault", ["rate limit", "context", "unknown model"])
 async def test_what_says_no_to_a_request_is_not_down(run: Any, fault: Any) -> None:
     endpoint = FaultEndpoint(fault)

@@ -108,10 +108,19 @@ def revoke(
 
 
 def keys_path(given: Path | None, config: Path | None) -> Path:
-    """The file of keys: the one named, the configuration's, or the user's own."""
-    from slmmux.config import load_config
+    """The file of keys: the one named, the configuration's, or the user's own.
 
-    return given or load_config(config).gateway.keys_file or own_keys_path()
+    Nothing else of the configuration is looked at: a key must be revocable while it is broken.
+    """
+    from slmmux.config import keys_file_in
+    from slmmux.errors import ConfigError
+
+    if given is not None:
+        return given
+    try:
+        return keys_file_in(config) or own_keys_path()
+    except ConfigError as error:
+        raise ConfigError(f"{error}; --keys-file names the file of keys without it") from error
 
 
 def own_keys_path() -> Path:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from slmmux.gateway.state import Served, Serving
     from slmmux.types import Kind
 
+# An address that means all of a machine's → one that this machine can ask.
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 _NAME = "slmmux"  # of the pool when no profile gives it another
 
 ProfilesOption = Annotated[
@@ -123,7 +125,14 @@ def _require_extra() -> None:
 
 def _settings(config: "Config", options: "Mapping[str, object]") -> "GatewayConfig":
     """What the configuration says, and the command line over it."""
+    from slmmux.errors import UsageError
+
     given = {name: value for name, value in options.items() if value is not None}
+    if given.get("host") == "":
+        raise UsageError(
+            "--host is empty; name an address: 127.0.0.1 is this machine only, 0.0.0.0 is all of "
+            "its addresses"
+        )
     # The fields are checked where they are used; here they only replace one another.
     return dataclasses.replace(config.gateway, **given)  # type: ignore[arg-type]
 
@@ -227,7 +236,8 @@ def _tell(serving: "Serving", plan: "Plan") -> None:
     import json
 
     host, port = plan.listener.getsockname()[:2]
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    here = _EVERYWHERE.get(host, host)
+    address = f"http://{f'[{here}]' if ':' in here else here}:{port}"
     name = next(iter(serving.profiles))
     out = console()
     for profile in serving.profiles.values():
@@ -238,6 +248,11 @@ def _tell(serving: "Serving", plan: "Plan") -> None:
     if plan.ledger is not None:
         many = "one key" if keys == 1 else f"{keys} keys"
         out.print(f"Requests need an API key ({many} in {plan.ledger.path}).", soft_wrap=True)
+    if host in _EVERYWHERE:
+        out.print(
+            f"It listens on all addresses of this machine, port {port}: others use its name or "
+            "address."
+        )
     out.print("Try it:\n")
     question = [{"role": "user", "content": "What is 6 × 7?"}]
     body = json.dumps({"model": name, "messages": question}, ensure_ascii=False)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import importlib.util
 import json
-import logging
 import os
 import re
 import secrets
@@ -44,8 +43,6 @@ _RETRY_START_S = 30.0
 _STABLE_S = 600.0
 
 _OWN_FAULT = re.compile(r"comput|decod|memory|alloc|slot|internal", re.IGNORECASE)
-
-log = logging.getLogger("slmmux.engines")
 
 
 class EmbeddedEngine:
@@ -150,6 +147,19 @@ class EmbeddedEngine:
                     raise _blamed(model, error) from error
             yield reply
 
+    def stands_for(self, other: object) -> bool:
+        """Whether its server runs, and is the one that the other engine would start."""
+        server = self._server
+        return (
+            isinstance(other, EmbeddedEngine)
+            and server is not None
+            and server.alive()
+            and self._shape() == other._shape()  # noqa: SLF001 - of the same class
+        )
+
+    def _shape(self) -> tuple[CatalogModel, int, int, int]:
+        return self._model, self._slots, self._context, self._threads
+
     async def close(self) -> None:
         """Stop the server; safe to call twice. A later draw starts it again."""
         server = await asyncio.to_thread(self._take)
@@ -205,12 +215,7 @@ class EmbeddedEngine:
 
     def _bury(self, server: ServerProcess) -> None:
         """Let go of a dead server; it may be replaced unless it replaced one itself just now."""
-        log.warning(
-            "%s: the embedded server died after %.0f s (%s)",
-            self._model.name,
-            server.age_s(),
-            server.last_words(),
-        )
+        server.mourn()
         if self._restarted and server.age_s() < _STABLE_S:
             raise EmbeddedServerError(
                 f"{self._model.name}: the embedded server died again after its restart "

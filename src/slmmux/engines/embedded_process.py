@@ -5,12 +5,14 @@ import contextlib
 import http
 import http.client
 import json
+import logging
 import os
 import select
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from contextlib import ExitStack
 from tempfile import TemporaryFile
 from typing import IO
@@ -32,6 +34,8 @@ _LOG_TAIL_LINES = 8
 _LOG_TAIL_BYTES = 4096
 _POLL_S = 0.05
 
+log = logging.getLogger("slmmux.engines")
+
 
 class ServerProcess:
     """The child process and the client that speaks to it.
@@ -47,6 +51,9 @@ class ServerProcess:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._started = time.monotonic()
+        self._ended_at: float | None = None
+        self._telling = threading.Lock()  # held by whoever tells of its death, or ends it
+        self._stopped = False
         # The log has no name: it is read for its last words, and gone with whoever holds it.
         self._log = TemporaryFile()  # noqa: SIM115 - closed by `stop`
         self._process = subprocess.Popen(
@@ -81,6 +88,7 @@ class ServerProcess:
             request_timeout_s=_REQUEST_TIMEOUT_S,
             name=f"embedded:{self._settings.model}",
         )
+        _watch(self, self._process.pid)
 
     def _shake_hands(self, cancelled: threading.Event) -> str:
         stdin, stdout = self._pipes()
@@ -100,8 +108,8 @@ class ServerProcess:
         return stdin, stdout
 
     def age_s(self) -> float:
-        """Seconds since it was started."""
-        return time.monotonic() - self._started
+        """Seconds since it was started, up to its end."""
+        return (self._ended_at or time.monotonic()) - self._started
 
     def alive(self) -> bool:
         """Whether the process runs."""
@@ -119,6 +127,19 @@ class ServerProcess:
         """Whether a failed request was the process's death; does not block the loop."""
         return await asyncio.to_thread(self._ended)
 
+    def mourn(self) -> None:
+        """Tell the log that it died, once; not where `stop` ended it."""
+        with self._telling:
+            if self._stopped or self._ended_at is not None or not self._ended():
+                return
+            self._ended_at = time.monotonic()
+            log.warning(
+                "%s: the embedded server died after %.0f s (%s); the next request starts it again",
+                self._settings.model,
+                self.age_s(),
+                self.last_words(),
+            )
+
     def last_words(self) -> str:
         """How the process ended, and the end of its log."""
         code = self._process.returncode
@@ -131,6 +152,8 @@ class ServerProcess:
 
     def stop(self) -> None:
         """End the process and let go of its log; safe to call twice."""
+        with self._telling:
+            self._stopped = True
         for pipe in self._pipes():
             with contextlib.suppress(BrokenPipeError):  # unsent settings of a dead child
                 pipe.close()
@@ -140,6 +163,23 @@ class ServerProcess:
             self._process.kill()
             self._process.wait()
         self._log.close()
+
+
+def _watch(server: ServerProcess, pid: int) -> None:
+    """See to it that the log tells of the process's death when it dies, not when it is missed."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13: then when it is missed
+        return
+    known = weakref.ref(server)  # whoever forgets the server ends the process with it
+
+    def wait() -> None:
+        # It is left to be waited for by its owner.
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        found = known()
+        if found is not None:
+            found.mourn()
+
+    threading.Thread(target=wait, name=f"watch-{pid}", daemon=True).start()
 
 
 def _check_health(address: str) -> None:

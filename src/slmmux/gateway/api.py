@@ -26,6 +26,14 @@ from slmmux.types import Model
 
 _PATHS: dict[Api, str] = {"chat": "chat/completions", "completions": "completions"}
 _FORMS: dict[Api, type[AnyRequest]] = {"chat": ChatRequest, "completions": CompletionRequest}
+_NOT_READY = Failure(status=503, message="starting or stopping; try again", type="server_error")
+_ALL_DEAD = Failure(
+    status=503,
+    message="every model's endpoint kept failing and is left alone for a while; GET /v1/models "
+    "tells of each",
+    type="server_error",
+    code="no_upstream",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +70,16 @@ class Endpoints:
         return JSONResponse({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:  # noqa: ARG002
-        """`GET /readyz`: requests are welcome."""
-        if self.gateway.ready:
-            return JSONResponse({"status": "ready"})
-        return Failure(
-            status=503, message="starting or stopping; try again", type="server_error"
-        ).response()
+        """`GET /readyz`: requests are welcome, and there is a model to ask.
+
+        A breaker whose wait is over lets a request through, so that one counts: whoever sends no
+        requests to what is not ready must send some again, or nobody would find out.
+        """
+        if not self.gateway.ready:
+            return _NOT_READY.response()
+        states = self.gateway.breakers().values()
+        dead = bool(states) and all(state == "open" for state in states)
+        return _ALL_DEAD.response() if dead else JSONResponse({"status": "ready"})
 
     async def _answer(self, api: Api, request: Request) -> ASGIApp:
         serving = self.gateway.serving  # a reload does not touch requests that have begun
