@@ -1,7 +1,7 @@
 """`[gateway]`: how `slmmux serve` runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,13 @@ class GatewayConfig:
     traces: bool = False
 
 
+def changed(before: GatewayConfig, now: GatewayConfig) -> tuple[str, ...]:
+    """The settings that are not the same, as the file calls them."""
+    words = {field: key for key, field in _UNITS.items()}
+    names = [field.name for field in fields(GatewayConfig)]
+    return tuple(words.get(n, n) for n in names if getattr(before, n) != getattr(now, n))
+
+
 def gateway_of(table: Mapping[str, Any], folder: Path) -> GatewayConfig:
     """The settings of a table whose keys have the right types.
 
@@ -67,10 +74,10 @@ def gateway_of(table: Mapping[str, Any], folder: Path) -> GatewayConfig:
         table: keys of `GatewayTable`.
         folder: what relative paths are relative to.
     """
-    fields = {_UNITS.get(key, key): value for key, value in table.items()}
+    settings = {_UNITS.get(key, key): value for key, value in table.items()}
     for key in _FILES:
-        if key in fields:
-            fields[key] = folder / Path(fields[key]).expanduser()
-    if "hosts" in fields:
-        fields["hosts"] = tuple(fields["hosts"])
-    return GatewayConfig(**fields)
+        if key in settings:
+            settings[key] = folder / Path(settings[key]).expanduser()
+    if "hosts" in settings:
+        settings["hosts"] = tuple(settings["hosts"])
+    return GatewayConfig(**settings)

@@ -248,9 +248,57 @@ def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_where_it_is_
         assert gateway.end(signal.SIGINT) == 130
 
 
-def wait_for(gateway: Gateway, words: str) -> None:
+def test_a_reload_says_which_changes_wait_for_a_restart(
+    tmp_path: Path, start: Callable[..., Gateway]
+) -> None:
+    with FaultEndpoint() as endpoint:
+        configure(tmp_path, endpoint, "[gateway]\ndrain_time = 3\n")
+        gateway = start("--log", "json")
+        gateway.process.send_signal(signal.SIGHUP)
+        wait_for(gateway, "reloaded")
+        assert "waits for a restart" not in "".join(gateway.log)
+        # The port is the command line's, whatever the file says.
+        configure(tmp_path, endpoint, "[gateway]\ndrain_time = 4\nport = 9\nmax_requests = 7\n")
+        gateway.process.send_signal(signal.SIGHUP)
+        wait_for(gateway, "waits for a restart")
+        (line,) = [json.loads(line) for line in gateway.log if "waits for" in line]
+        assert (line["level"], line["settings"]) == ("warning", "max_requests, drain_time")
+
+
+def children(gateway: Gateway) -> set[str]:
+    path = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children")
+    return set(path.read_text().split())
+
+
+@pytest.mark.embedded
+def test_a_reload_keeps_the_weights_that_it_goes_on_with(
+    tmp_path: Path, start: Callable[..., Gateway]
+) -> None:
+    model = '[[models]]\nname = "{0}"\nmodel = "smollm2-135m"\nmax_tokens = {1}\n'
+    configuration = tmp_path / "slmmux.toml"
+    configuration.write_text(model.format("a", 16) + "[mux]\nk = 1\n")
+    gateway = start()
+    before = children(gateway)
+    configuration.write_text(model.format("b", 16) + "[mux]\nk = 2\n")
+    gateway.process.send_signal(signal.SIGHUP)
+    wait_for(gateway, "reloaded")
+    assert gateway.ask(model="b")[0] == 200
+    assert gateway.ask(model="a")[0] == 404
+    assert children(gateway) == before
+    configuration.write_text(model.format("b", 4000))  # that takes another context
+    gateway.process.send_signal(signal.SIGHUP)
+    wait_for(gateway, "reloaded", times=2)
+    assert gateway.ask(model="b", max_tokens=8)[0] == 200
     until = time.monotonic() + 10
-    while words not in "".join(gateway.log):
+    while children(gateway) & before:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert "died" not in "".join(gateway.log)
+
+
+def wait_for(gateway: Gateway, words: str, times: int = 1) -> None:
+    until = time.monotonic() + 10
+    while "".join(gateway.log).count(words) < times:
         assert time.monotonic() < until, gateway.log
         time.sleep(0.02)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slmmux.config_gateway import GatewayConfig
 from slmmux.gateway.operations.breaker import Breaker, Outcome
 from slmmux.sampling import SamplingLimits
-from slmmux.testing import FaultEndpoint, Reply
+from slmmux.testing import FaultEndpoint, Reply, Step
 
 OUTCOMES: list[Outcome] = ["success", "failure", "unknown"]
 
@@ -130,7 +130,7 @@ async def test_an_endpoint_that_comes_back_is_found_by_one_probe(run: Any) -> No
 async def test_a_gateway_whose_endpoints_are_all_dead_is_not_ready_until_one_is_tried_again(
     run: Any,
 ) -> None:
-    ill = ("server error", "server error", "server error", "server error", "ok")
+    ill: tuple[Step, ...] = ("server error", "server error", "server error", "server error", "ok")
     settings = GatewayConfig(breaker_failures=2, breaker_wait_s=0.3)
     first, second = FaultEndpoint(*ill), FaultEndpoint(*ill)
     running = await run(first, second, settings=settings, stopping="off", k=1)

@@ -17,7 +17,7 @@ from slmmux.cli.show import ConfigOption, console
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from slmmux.cli.serving import Plan
+    from slmmux.cli.serving import Loaded, Plan
     from slmmux.config import Config
     from slmmux.config_gateway import GatewayConfig
     from slmmux.engines.base import Pool
@@ -104,7 +104,9 @@ def serve(
     ledger = _ledger(settings)
     listener = bind(settings.host, settings.port)
     raise_file_limit()
-    plan = Plan(settings, ledger, listener, partial(_load, config, profiles, answer_kind), _tell)
+    plan = Plan(
+        settings, ledger, listener, partial(_load, config, options, profiles, answer_kind), _tell
+    )
     with listener:
         fetch_missing([model for one in served for model in one.members])
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -219,16 +221,19 @@ def _profile(config: "Config", path: Path, kind: "Kind") -> "Served":
 
 def _load(
     path: Path | None,
+    options: "Mapping[str, object]",
     profiles: "Sequence[Path]",
     kind: "Kind",
     guard: "Callable[[Pool], Pool]",
-) -> "Serving":
+) -> "Loaded":
     """What the configuration serves, read now."""
+    from slmmux.cli.serving import Loaded
     from slmmux.config import load_config
     from slmmux.gateway.state import serve_profiles
 
     config = load_config(path)
-    return serve_profiles(_served(config, profiles, kind), config.sampling, guard=guard)
+    serving = serve_profiles(_served(config, profiles, kind), config.sampling, guard=guard)
+    return Loaded(serving, _settings(config, options))
 
 
 def _tell(serving: "Serving", plan: "Plan") -> None:

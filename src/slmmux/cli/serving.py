@@ -1,6 +1,7 @@
 """What runs while `slmmux serve` does: the server, its reloads, and its end."""
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import TypeAlias
 
 from slmmux.cli.run_async import Stopper
 from slmmux.cli.show import working
-from slmmux.config_gateway import GatewayConfig
+from slmmux.config_gateway import GatewayConfig, changed
 from slmmux.engines.base import Pool
 from slmmux.gateway.app import build_app
 from slmmux.gateway.operations.assembly import Operations
@@ -24,9 +25,24 @@ from slmmux.gateway.server import server_of, settle
 from slmmux.gateway.state import Gateway, Serving
 from slmmux.pool import EMBEDDED
 
-Load: TypeAlias = Callable[[Callable[[Pool], Pool]], Serving]
+log = logging.getLogger("slmmux.gateway")
 
 _AFTERWARDS_S = 5  # for requests that are cut short to say so
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the configuration says.
+
+    Attributes:
+        settings: of the gateway; only those of its start count.
+    """
+
+    serving: Serving
+    settings: GatewayConfig
+
+
+Load: TypeAlias = Callable[[Callable[[Pool], Pool]], Loaded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +75,7 @@ async def run(plan: Plan) -> int | None:
     """
     log_to(sys.stderr, plan.settings.log)
     operations = Operations(plan.settings, plan.ledger)
-    gateway = Gateway(plan.load(operations.guard), operations.caps, ready=False)
+    gateway = Gateway(plan.load(operations.guard).serving, operations.caps, ready=False)
     app = build_app(gateway, operations.middleware(gateway))
     drain_s = ceil(plan.settings.drain_s) + _AFTERWARDS_S
     server = server_of(app, gateway.caps, drain_s=drain_s, on_stop=operations.stop)
@@ -71,7 +87,7 @@ async def run(plan: Plan) -> int | None:
         starting.cancel()
 
     stopper.listen(stop)
-    again = partial(_load_again, plan.load, operations.guard)
+    again = partial(_load_again, plan, operations)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, operations.reload, again)
     running = asyncio.create_task(server.serve(sockets=[plan.listener]))
@@ -91,15 +107,18 @@ async def run(plan: Plan) -> int | None:
     return stopper.signum
 
 
-async def _load_again(load: Load, guard: Callable[[Pool], Pool]) -> Serving:
-    """Read the configuration beside requests, and load its embedded models."""
-    serving = await asyncio.to_thread(load, guard)
+async def _load_again(plan: Plan, operations: Operations) -> Serving:
+    """Read the configuration beside requests, and load the embedded models that are new in it."""
+    loaded = await asyncio.to_thread(plan.load, operations.guard)
     try:
-        await start_embedded(serving)
+        await start_embedded(loaded.serving)
     except BaseException:
-        await serving.pool.close()
+        await operations.discard(loaded.serving)
         raise
-    return serving
+    if waiting := changed(plan.settings, loaded.settings):
+        fields = {"settings": ", ".join(waiting)}
+        log.warning("what changed in [gateway] waits for a restart", extra={"fields": fields})
+    return loaded.serving
 
 
 async def start_embedded(serving: Serving) -> None:

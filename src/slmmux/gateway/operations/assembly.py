@@ -9,6 +9,7 @@ from functools import partial
 from starlette.types import ASGIApp
 
 from slmmux.config_gateway import GatewayConfig
+from slmmux.engines.base import Pool
 from slmmux.errors import SlmmuxError
 from slmmux.gateway.app import Middleware
 from slmmux.gateway.caps import Caps
@@ -18,6 +19,7 @@ from slmmux.gateway.operations.guarded import Guard, Guarded
 from slmmux.gateway.operations.hosts import Hosts
 from slmmux.gateway.operations.inflight import Inflight
 from slmmux.gateway.operations.journal import Journal
+from slmmux.gateway.operations.keeping import close_all_but, kept
 from slmmux.gateway.operations.ledger import Ledger
 from slmmux.gateway.operations.logs import Journalist
 from slmmux.gateway.operations.measures import Measures, Metrics
@@ -40,7 +42,6 @@ class Operations:
         traces: in place of what the settings say.
 
     Attributes:
-        guard: goes before the engines of what is served.
         caps: of every request.
         inflight: requests that are being answered.
 
@@ -71,7 +72,7 @@ class Operations:
             self.journal = Journal(
                 settings.bank, redact=settings.redact_prompts, on_banked=self.measures.banked
             )
-        self.guard = Guard(
+        self._guard = Guard(
             failures=settings.breaker_failures,
             wait_s=settings.breaker_wait_s,
             slow_s=settings.slow_call_s,
@@ -104,6 +105,17 @@ class Operations:
         else:
             layers.append(partial(Hosts, names=(*self._settings.hosts, self._settings.host)))
         return [*layers, partial(_metrics, self.measures)]
+
+    def guard(self, pool: Pool) -> Pool:
+        """What is served is asked through this; engines that run already stay."""
+        return self._guard(
+            pool if self._gateway is None else kept(pool, self._gateway.serving.pool)
+        )
+
+    async def discard(self, serving: Serving) -> None:
+        """Close what was loaded and is not going to be served."""
+        if self._gateway is not None:
+            await close_all_but(serving.pool, self._gateway.serving.pool)
 
     def breakers(self) -> Mapping[str, State]:
         """Model → the state of its endpoint's breaker."""
@@ -147,14 +159,14 @@ class Operations:
         self.measures.reloaded("taken")
         names = ", ".join(serving.profiles)
         log.info("reloaded", extra={"fields": {"profiles": names, "models": len(serving.members)}})
-        retiring = asyncio.get_running_loop().create_task(self._retire(old))
+        retiring = asyncio.get_running_loop().create_task(self._retire(old, serving))
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retiring.discard)
 
-    async def _retire(self, old: Serving) -> None:
+    async def _retire(self, old: Serving, successor: Serving) -> None:
         """Close what was served when nobody uses it any more."""
         await self.inflight.settled()
-        await old.pool.close()
+        await close_all_but(old.pool, successor.pool)
 
     def stop(self) -> None:
         """Say that no more requests are welcome, and give the open ones their time."""
