@@ -156,10 +156,12 @@ async def test_traces_follow_the_conventions_and_hold_no_question(
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     traces = OpenTelemetry(provider.get_tracer("test"), provider.shutdown)
     running = await run(
-        FaultEndpoint(), FaultEndpoint("server error"), traces=traces, stopping="off"
+        good_one := FaultEndpoint(), FaultEndpoint("server error"), traces=traces, stopping="off"
     )
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    await running.send(messages=question(PRIVATE), headers={"traceparent": parent})
+    await running.send(
+        messages=question(PRIVATE), headers={"traceparent": parent, "tracestate": "us=1"}
+    )
     spans = exporter.get_finished_spans()
     (request,) = [span for span in spans if span.kind.name == "SERVER"]
     calls = [span for span in spans if span.kind.name == "CLIENT"]
@@ -178,13 +180,29 @@ async def test_traces_follow_the_conventions_and_hold_no_question(
     bad = next(dict(c.attributes or {}) for c in calls if c.name == "chat model-b")
     assert bad["error.type"] == "UpstreamError"
     assert all(call.parent is not None for call in calls)
+    # The trace goes on at the endpoint, below the span of its call.
+    sent = {headers["traceparent"] for headers in good_one.headers}
+    assert sent == {
+        f"00-0af7651916cd43dd8448eb211c80319c-{call.context.span_id:016x}-01"
+        for call in calls
+        if call.context is not None and call.name == "chat model-a"
+    }
+    assert good_one.headers[0]["tracestate"] == "us=1"
     await running.send(model="a")
+    assert "traceparent" in good_one.headers[-1]
     await running.send(model="a", stream=True, headers={"Accept": "text/event-stream"})
     names = [span.name for span in exporter.get_finished_spans()[len(spans) :]]
     assert names == ["chat model-a", "chat a"] * 2
     assert "detach" not in caplog.text
     everything = "".join(span.to_json() for span in spans)
     assert "Hieronymus" not in everything
+
+
+async def test_without_traces_no_endpoint_hears_of_one(run: Any) -> None:
+    running = await run(endpoint := FaultEndpoint())
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await running.send(headers={"traceparent": parent})
+    assert "traceparent" not in endpoint.headers[0]
 
 
 def bank(path: Path) -> Bank:

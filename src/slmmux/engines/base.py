@@ -47,6 +47,7 @@ class Request:
     Attributes:
         timeout_s: seconds after which whoever asks gives up; an engine with no less patience
             needs no watch of its own.
+        headers: sent along, where the engine speaks HTTP: how a trace goes on there.
     """
 
     model: Model
@@ -54,6 +55,7 @@ class Request:
     seed: int
     n: int = 1
     timeout_s: float | None = None
+    headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,11 @@ class Relay(Protocol):
     """An engine that passes requests on as they are, besides drawing samples."""
 
     def relay(
-        self, model: Model, path: str, body: Mapping[str, Any]
+        self,
+        model: Model,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
     ) -> AbstractAsyncContextManager[Relayed]:
         """Send this body, with the model's own id; leaving the context drops what is left.
 
@@ -119,6 +125,7 @@ class Relay(Protocol):
             model: that is asked.
             path: behind the base URL: `chat/completions` or `completions`.
             body: the request.
+            headers: sent along.
 
         Raises:
             EngineError: the endpoint did not answer, or not with status 200.

@@ -125,7 +125,11 @@ class EmbeddedEngine:
 
     @asynccontextmanager
     async def relay(
-        self, model: Model, path: str, body: Mapping[str, Any]
+        self,
+        model: Model,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Relayed]:
         """Pass a request on to the server as it is, and its reply as it comes.
 
@@ -136,7 +140,7 @@ class EmbeddedEngine:
             while True:
                 server = await self._running()
                 try:
-                    passed = server.client.relay(model, path, body)
+                    passed = server.client.relay(model, path, body, headers)
                     reply = await stack.enter_async_context(passed)
                     break
                 except (UnreachableError, ConnectionDroppedError):

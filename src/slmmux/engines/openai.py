@@ -149,7 +149,11 @@ class OpenAIEngine:
 
     @asynccontextmanager
     async def relay(
-        self, model: Model, path: str, body: Mapping[str, Any]
+        self,
+        model: Model,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Relayed]:
         """Pass a request on as it is, with the model's own id, and its reply as it comes.
 
@@ -158,7 +162,7 @@ class OpenAIEngine:
         """
         try:
             whole = {**body, "model": model.model}
-            async with await self._sent(path, whole) as reply:
+            async with await self._sent(path, whole, headers) as reply:
                 if reply.status != HTTPStatus.OK:
                     said = self._without_key(await self._whole(model, reply))
                     raise refusal(model, reply.status, reply.headers, said, self._endpoint)
@@ -171,21 +175,29 @@ class OpenAIEngine:
         path = "chat/completions" if model.api == "chat" else "completions"
         try:
             watched = request.timeout_s is not None and request.timeout_s <= self._timeout_s
-            async with await self._sent(path, _body(request), watched=watched) as reply:
+            sent = self._sent(path, _body(request), request.headers, watched=watched)
+            async with await sent as reply:
                 body = await self._whole(model, reply)
         except _WRONG as error:
             raise self._told(model, error) from _cause(error)
         return self._read(request, reply.status, reply.headers, body)
 
     async def _sent(
-        self, path: str, body: Mapping[str, Any], *, watched: bool = False
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+        *,
+        watched: bool = False,
     ) -> _Replying:
         session = await self._session()
         timeout = _UNTIMED if watched else self._timeout
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = URL(f"{self._base_url}/{path}")
-        return session.post(url, data=_json(body), allow_redirects=False, timeout=timeout)
+        return session.post(
+            url, data=_json(body), headers=headers, allow_redirects=False, timeout=timeout
+        )
 
     def _told(self, model: Model, error: Exception) -> EngineError:
         """What went wrong between a request and the end of its reply, in our words."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -77,11 +77,13 @@ class Guarded:
         model = request.model
         with (
             _Call(self, model, request.timeout_s) as call,
-            self._traces.call(model, self.endpoint) as answered,
+            self._traces.call(model, self.endpoint) as span,
         ):
+            if span.headers is not None:
+                request = replace(request, headers=span.headers)
             completions = await self.engine.draw(request)
             call.answered(unreadable=any(c.unreadable for c in completions))
-            answered(completions)
+            span.answered(completions)
             return completions
 
     async def close(self) -> None:
@@ -162,7 +164,11 @@ class GuardedRelay(Guarded):
 
     @asynccontextmanager
     async def relay(
-        self, model: Model, path: str, body: Mapping[str, Any]
+        self,
+        model: Model,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Relayed]:
         """As the engine does.
 
@@ -171,8 +177,8 @@ class GuardedRelay(Guarded):
             EngineError: as the engine.
         """
         assert isinstance(self.engine, Relay)  # noqa: S101 - `guard` saw to it
-        with _Call(self, model) as call, self._traces.call(model, self.endpoint):
-            async with self.engine.relay(model, path, body) as reply:
+        with _Call(self, model) as call, self._traces.call(model, self.endpoint) as span:
+            async with self.engine.relay(model, path, body, span.headers or headers) as reply:
                 call.answered()
                 yield reply
 

@@ -1,13 +1,14 @@
 """OpenTelemetry traces with its conventions for generative AI; none where it is not installed.
 
 A span for each request to the gateway, continuing the client's own trace, and one for each upstream
-call inside. Prompts, replies and keys are in none of them.
+call inside, which goes on upstream: its endpoint gets W3C's `traceparent` (and the client's
+`tracestate`). Prompts, replies and keys are in none of them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from slmmux.engines.base import Completion
@@ -18,17 +19,24 @@ from slmmux.types import Model, Usage
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
-OnCompletions: TypeAlias = Callable[[Sequence[Completion]], None]
-
 _SERVER_ERROR = 500
 
 
-def _tell_nobody(completions: Sequence[Completion]) -> None:
-    pass
+class Call:
+    """An upstream call without a span.
+
+    Attributes:
+        headers: with which the trace goes on at the endpoint.
+    """
+
+    headers: Mapping[str, str] | None = None
+
+    def answered(self, completions: Sequence[Completion]) -> None:
+        """These have come."""
 
 
 _NO_REQUEST: AbstractContextManager[None] = nullcontext()
-_NO_CALL: AbstractContextManager[OnCompletions] = nullcontext(_tell_nobody)
+_NO_CALL: AbstractContextManager[Call] = nullcontext(Call())
 
 
 class Traces:
@@ -38,8 +46,8 @@ class Traces:
         """The span of a request to the gateway."""
         return _NO_REQUEST
 
-    def call(self, model: Model, endpoint: str) -> AbstractContextManager[OnCompletions]:  # noqa: ARG002
-        """The span of an upstream call; what it yields is told of the completions."""
+    def call(self, model: Model, endpoint: str) -> AbstractContextManager[Call]:  # noqa: ARG002
+        """The span of an upstream call."""
         return _NO_CALL
 
     def close(self) -> None:
@@ -73,9 +81,14 @@ class OpenTelemetry(Traces):
                 _describe(span, record)
 
     @contextmanager
-    def call(self, model: Model, endpoint: str) -> Iterator[OnCompletions]:
+    def call(self, model: Model, endpoint: str) -> Iterator[Call]:
         """As the conventions for clients of generative AI have it."""
-        from opentelemetry.trace import SpanKind, StatusCode  # noqa: PLC0415
+        from opentelemetry.propagate import inject  # noqa: PLC0415
+        from opentelemetry.trace import (  # noqa: PLC0415
+            SpanKind,
+            StatusCode,
+            set_span_in_context,
+        )
 
         operation = "chat" if model.api == "chat" else "text_completion"
         attributes: dict[str, str | float | int] = {
@@ -93,13 +106,10 @@ class OpenTelemetry(Traces):
             f"{operation} {model.model}", kind=SpanKind.CLIENT, attributes=attributes
         )
 
-        def answered(completions: Sequence[Completion]) -> None:
-            _count(span, sum((c.usage for c in completions), Usage()))
-            reasons = [c.finish_reason for c in completions if c.finish_reason]
-            span.set_attribute("gen_ai.response.finish_reasons", reasons)
-
+        headers: dict[str, str] = {}
+        inject(headers, set_span_in_context(span))
         try:
-            yield answered
+            yield _Spanned(span, headers)
         except SlmmuxError as error:
             span.set_attribute("error.type", type(error).__name__)
             span.set_status(StatusCode.ERROR)
@@ -110,6 +120,17 @@ class OpenTelemetry(Traces):
     def close(self) -> None:
         """Send what has not been sent."""
         self._close()
+
+
+class _Spanned(Call):
+    def __init__(self, span: "Span", headers: Mapping[str, str]) -> None:
+        self._span = span
+        self.headers = headers
+
+    def answered(self, completions: Sequence[Completion]) -> None:
+        _count(self._span, sum((c.usage for c in completions), Usage()))
+        reasons = [c.finish_reason for c in completions if c.finish_reason]
+        self._span.set_attribute("gen_ai.response.finish_reasons", reasons)
 
 
 def traces_to_collector() -> OpenTelemetry:
