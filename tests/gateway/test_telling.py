@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from slmmux.bank import Bank
+from slmmux.bank.checks import compare, reextract, verify
 from slmmux.bank.connection import connect
 from slmmux.config_gateway import GatewayConfig
 from slmmux.gateway.operations import journal
@@ -250,6 +251,53 @@ async def test_every_sample_is_in_the_bank_when_the_gateway_has_stopped(
         assert [m.settings["temperature"] for m in kept.models()] == [0.9, 0.9]
     metrics = running.operations.measures.text().decode()
     assert 'slmmux_bank_samples_total{outcome="kept"} 8.0' in metrics
+
+
+TOOL = {"type": "function", "function": {"name": "calculate", "parameters": {"type": "object"}}}
+SCHEMA = {"name": "x", "schema": {"type": "object", "required": ["n"]}}
+READINGS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("The answer is 42.", {}),
+    ("The answer is 42.", {"slmmux": {"kind": "math"}}),
+    ("Well, as one says.", {"messages": question("Tell me a story.")}),
+    ("Paris, so (B).", {"slmmux": {"kind": "choice", "choices": ["Rome", "Paris"]}}),
+    ('So {"n": 1, "answer": 2}', {"slmmux": {"kind": "json"}}),
+    ('So {"n": 1, "answer": 2}', {"response_format": {"type": "json_object"}}),
+    ('{"m": 1}, {"n": 1}', {"response_format": {"type": "json_schema", "json_schema": SCHEMA}}),
+    ('{"answer": 42}', {"response_format": {"type": "json_object"}, "slmmux": {"kind": "number"}}),
+    ("It is 42.", {"tools": [TOOL], "tool_choice": "required"}),
+    ("It is 42.", {"tools": [TOOL], "slmmux": {"kind": "math"}}),
+)
+
+
+@pytest.mark.parametrize("redact", [False, True])
+async def test_a_bank_of_the_gateway_is_sound_and_nothing_is_read_otherwise_again(
+    run: Any, tmp_path: Path, redact: bool
+) -> None:
+    path = tmp_path / "samples.db"
+    texts = iter([text for text, _ in READINGS])
+    settings = GatewayConfig(bank=path, redact_prompts=redact, drain_s=1)
+    running = await run(
+        FaultEndpoint(text=lambda _body, _index: next(texts)),
+        FaultEndpoint("tool call"),
+        settings=settings,
+        stopping="off",
+        k=1,
+    )
+    answers = []
+    for _, more in READINGS:
+        status, reply, _ = await running.send(**more)
+        answers.append(reply["slmmux"]["answer"] if status == 200 else status)
+    await running.stop()
+    assert answers.count(None) == 0
+    with Bank.open(path, write=True) as kept:
+        recorded = kept.query("SELECT question, model, answer, key FROM samples")
+        assert sum(answer is not None for _, _, answer, _ in recorded) >= len(READINGS)
+        assert verify(kept) == ()
+        found = compare(kept)
+        assert (found.unlike, found.shown) == (0, ())
+        assert found.settled >= 4
+        assert reextract(kept) == 0
+        assert kept.query("SELECT question, model, answer, key FROM samples") == recorded
 
 
 async def test_a_redacted_bank_holds_no_question(run: Any, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ class Comparison:
     Attributes:
         texts: that were read.
         without_text: answers that have none, and cannot be compared.
+        settled: answers that were read by what the bank does not hold (a request's JSON Schema, its
+            tools), and stay.
         unlike: answers that are not what their texts say: slmmux reads better since, or somebody
             has changed one of the two.
         shown: the first of these, one sentence each.
@@ -32,6 +34,7 @@ class Comparison:
 
     texts: int
     without_text: int
+    settled: int
     unlike: int
     shown: tuple[str, ...]
 
@@ -85,12 +88,21 @@ def compare(bank: Bank, *, report: Report | None = None) -> Comparison:
         report: told what share has been read.
     """
     with bank.connection() as connection:
-        texts, without_text = connection.execute(
-            "SELECT count(text), ifnull(sum(text IS NULL AND answer IS NOT NULL), 0) FROM samples"
+        kept = ",".join(str(question.id) for question in asked(connection) if question.settled)
+        texts, without_text, settled = connection.execute(
+            f"SELECT ifnull(sum(text IS NOT NULL AND question NOT IN ({kept})), 0), "
+            f"ifnull(sum(text IS NULL AND answer IS NOT NULL AND question NOT IN ({kept})), 0), "
+            f"ifnull(sum(answer IS NOT NULL AND question IN ({kept})), 0) FROM samples"
         ).fetchone()
         found = list(changes(connection, report=_share(_count(connection, ()), report)))
         shown = tuple(_unlike(connection, *change) for change in found[:_SHOWN])
-    return Comparison(texts=texts, without_text=without_text, unlike=len(found), shown=shown)
+    return Comparison(
+        texts=texts,
+        without_text=without_text,
+        settled=settled,
+        unlike=len(found),
+        shown=shown,
+    )
 
 
 def _unlike(connection: sqlite3.Connection, now: str | None, _: str | None, *place: int) -> str:
@@ -118,6 +130,8 @@ def reextract(
     report: Report | None = None,
 ) -> int:
     """Read all answers again from the texts; how many are another answer or class now.
+
+    Those of questions that say what read them (`reading.READ_BY`) stay.
 
     Args:
         bank: open for writing.
@@ -199,6 +213,8 @@ def _wrong_keys(connection: sqlite3.Connection, report: Report | None) -> Iterat
     tell = _share(_count(connection, ()), report)
     reader = Reader()
     for question in asked(connection):
+        if question.settled:
+            continue
         rows = connection.execute(
             "SELECT model, run_seed, idx, answer, key FROM samples WHERE question = ?",
             (question.id,),

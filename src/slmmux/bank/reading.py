@@ -4,6 +4,9 @@ A question's answers are read as the kind that it says. Where it says none: a qu
 is `choice`; the others of its task share the kind that fits the references of all of them
 (`reference_kinds.guess_kind`). A key in the bank is always that of this kind, so when new
 references change a task's kind, its answers are read again.
+
+A question may say that its answers were read by something that the bank does not hold (`READ_BY` in
+its metadata: a request's JSON Schema, or its tools). They stay as they were recorded.
 """
 
 import json
@@ -20,6 +23,8 @@ from slmmux.types import Kind
 
 Report: TypeAlias = Callable[[int], None]
 Change: TypeAlias = tuple[str | None, str | None, int, int, int, int]
+
+READ_BY = "read_by"  # metadata of a question whose answers cannot be read again
 
 _REMEMBERED = 1 << 18
 
@@ -57,13 +62,18 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question as far as reading its answers goes."""
+    """A question as far as reading its answers goes.
+
+    Attributes:
+        settled: its answers stay as they were recorded.
+    """
 
     id: int
     task: str
     name: str
     kind: Kind
     choices: tuple[str, ...]
+    settled: bool
 
 
 def guessed_kinds(connection: sqlite3.Connection, schema: str = "main") -> dict[str, Kind]:
@@ -108,6 +118,8 @@ def changes(
     """
     reader = Reader()
     for question in asked(connection, tasks, schema):
+        if question.settled:
+            continue
         how = (kind or question.kind, question.choices)
         rows = connection.execute(
             "SELECT model, run_seed, idx, text, finish_reason, answer, key "
@@ -140,10 +152,11 @@ def asked(
     """How the answers to each question of these tasks are read; all tasks when none is named."""
     guessed = guessed_kinds(connection, schema)
     rows = connection.execute(
-        f"SELECT id, task, name, kind, choices FROM {schema}.questions ORDER BY id"
+        f"SELECT id, task, name, kind, choices, metadata FROM {schema}.questions ORDER BY id"
     ).fetchall()
-    for number, task, name, kind, choices in rows:
+    for number, task, name, kind, choices, metadata in rows:
         if not tasks or task in tasks:
             options = tuple(json.loads(choices))
             how = kind or ("choice" if options else guessed[task])
-            yield Asked(number, task, name, how, options)
+            settled = READ_BY in metadata and READ_BY in json.loads(metadata)
+            yield Asked(number, task, name, how, options, settled)

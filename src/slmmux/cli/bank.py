@@ -205,6 +205,11 @@ def _tell_comparison(bank: Path, found: "Comparison") -> None:
         typer.echo(
             f"  {found.without_text:,} answers were recorded without a text to compare them with"
         )
+    if found.settled:
+        typer.echo(
+            f"  {found.settled:,} answers were read by their requests' own JSON Schema or tools, "
+            "and stay"
+        )
     if found.unlike:
         typer.echo(f"  {found.unlike:,} of {found.texts:,} texts say another answer than the bank:")
         for sentence in found.shown:

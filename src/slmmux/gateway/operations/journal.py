@@ -7,6 +7,7 @@ are dropped and counted.
 """
 
 import asyncio
+import json
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from slmmux.bank import Bank
+from slmmux.bank.reading import READ_BY
 from slmmux.bank.rows import BankSample, SampleKey
 from slmmux.conversations import as_asked
 from slmmux.errors import BankError
@@ -66,6 +68,15 @@ def _opened(path: Path) -> Bank:
         # Still empty. It will hold what clients ask: its owner says who else may read it.
         path.chmod(0o600)
     return Bank.open(path, create=True)
+
+
+def _read_by(asked: Question, *, redact: bool) -> str | None:
+    """What the answers were read by, where that is not kept in the bank."""
+    fields = json.loads(asked.options.fields or "{}") if isinstance(asked, Conversation) else {}
+    for name in ("tools", "response_format"):
+        if name in fields:
+            return name
+    return "choices" if redact and asked.choices else None
 
 
 class Journal:
@@ -155,8 +166,10 @@ class Journal:
         assert asked is not None  # noqa: S101 - samples come of a vote
         metadata: dict[str, Json] = {"served": record.served, "request": record.id}
         metadata["seed"] = record.seed
+        if read_by := _read_by(asked, redact=self._redact):
+            metadata[READ_BY] = read_by
         if self._redact:
-            return _Problem(Question(text=REDACTED, id=name, kind="text"), metadata)
+            return _Problem(Question(text=REDACTED, id=name, kind=asked.kind), metadata)
         if len(asked.messages) > 1:
             metadata["messages"] = [{"role": m.role, "content": m.content} for m in asked.messages]
         question = Question(text=asked.text, id=name, kind=asked.kind, choices=asked.choices)
