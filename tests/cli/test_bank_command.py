@@ -1,6 +1,7 @@
 import json
 import os
 import pty
+import re
 import sqlite3
 import subprocess
 import sys
@@ -51,6 +52,28 @@ def folder(tmp_path: Path) -> Path:
 def contents(folder: Path) -> list[str]:
     with closing(sqlite3.connect(folder / "bank.db")) as connection:
         return list(connection.iterdump())
+
+
+def test_a_models_hash_stands_whole_below_its_name_where_there_is_no_room(tmp_path: Path) -> None:
+    name = "qwen2.5-0.5b"
+    write(tmp_path, "rows.jsonl", *(ROW | {"model": name, "temperature": t} for t in (0.3, 0.9)))
+    import_file(tmp_path / "bank.db", tmp_path / "rows.jsonl")
+    hashes = [
+        holding["fingerprint"][:8]
+        for holding in json.loads(said(tmp_path, "info", "bank.db", "--json"))["holdings"]
+    ]
+    narrow = said(tmp_path, "info", "bank.db")
+    assert all(re.search(f"^#{mark}\\s*$", narrow, re.MULTILINE) for mark in hashes), narrow
+    assert narrow.count(f"{name} ") == 2
+    wide = subprocess.run(
+        [SLMMUX, "bank", "info", "bank.db"],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    ).stdout
+    assert all(f"{name}#{mark}" in wide for mark in hashes), wide
 
 
 def test_an_import_says_what_it_added_and_what_it_guessed(tmp_path: Path) -> None:

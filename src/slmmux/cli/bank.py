@@ -12,6 +12,7 @@ from slmmux.cli.show import NARROWEST, JsonOption, at_least, console, print_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from rich.console import Console
     from rich.table import Table
 
     from slmmux.bank.checks import Comparison
@@ -33,6 +34,7 @@ TaskOption = Annotated[
     typer.Option("--task", help="Only this task; may be given again.", metavar="NAME"),
 ]
 _LISTED = 20
+_ENDLESS = 10_000  # columns
 _KIND = "How answers are read: math, number, choice, date, yes_no, json or text."
 
 
@@ -288,10 +290,19 @@ def _show(summary: "Summary") -> None:
         )
         holdings = [holding for holding in summary.holdings if holding.task == task.task]
         if holdings:
-            out.print(_table(holdings))
+            out.print(_table(holdings, out))
 
 
-def _table(holdings: "Sequence[Holding]") -> "Table":
+def _table(holdings: "Sequence[Holding]", out: "Console") -> "Table":
+    """The table, with a model's hash below its name where there is no room beside it."""
+    from rich.measure import Measurement
+
+    table = _rows(holdings, "#")
+    needed = Measurement.get(out, out.options.update(max_width=_ENDLESS), table).maximum
+    return table if needed <= out.width else _rows(holdings, "\n#")
+
+
+def _rows(holdings: "Sequence[Holding]", before_hash: str) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -301,7 +312,7 @@ def _table(holdings: "Sequence[Holding]") -> "Table":
     names = Counter((h.model, h.run_seed) for h in holdings)
     for h in holdings:
         alike = names[h.model, h.run_seed] > 1
-        model = f"{h.model}#{h.fingerprint[:8]}" if alike else h.model
+        model = f"{h.model}{before_hash}{h.fingerprint[:8]}" if alike else h.model
         each = str(h.most) if h.least == h.most else f"{h.least}-{h.most}"
         counts = [f"{n:,}" for n in (h.answered, h.unreadable, h.failed)]
         tokens = "–" if h.tokens is None else f"{h.tokens:,}"
