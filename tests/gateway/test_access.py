@@ -16,10 +16,12 @@ from openai import AsyncOpenAI, AuthenticationError, RateLimitError
 
 from slmmux.config_gateway import GatewayConfig
 from slmmux.errors import KeysError, UsageError
+from slmmux.gateway.operations import callers
 from slmmux.gateway.operations.bounds import most_of_vote
 from slmmux.gateway.operations.guesses import Guesses, neighbourhood
 from slmmux.gateway.operations.keys import bearer, id_of, new_key, same
-from slmmux.gateway.operations.ledger import KeyLimits, Ledger, Used
+from slmmux.gateway.operations.ledger import Key, KeyLimits, Ledger, Used
+from slmmux.gateway.operations.record import Record
 from slmmux.testing import FaultEndpoint, Reply
 from slmmux.types import Conversation, Message, Model
 
@@ -214,6 +216,36 @@ async def test_an_open_stream_ends_soon_after_its_key_was_revoked(
     assert not staying.done()
     await until(lambda: hanging.open_connections == 1)
     staying.cancel()
+
+
+async def test_a_request_that_takes_its_time_to_end_keeps_no_other_from_ending(
+    tmp_path: Path, add_key: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callers, "_TICK_S", 0.02)
+    add_key()
+    add_key("bob")
+    with Ledger(tmp_path / "keys.db") as ledger:
+        calls = callers.Callers(ledger, time.time)
+
+        async def request(key: Key, last_words_s: float) -> None:
+            async with calls.request(callers.Call(key, Record(method="POST", path="/"))):
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    await asyncio.sleep(last_words_s)
+
+        alice, bob = ledger.all()
+        slow = asyncio.create_task(request(alice, 0.2))
+        other = asyncio.create_task(request(bob, 0))
+        await asyncio.sleep(0)
+        ledger.revoke("alice")
+        await asyncio.sleep(0.1)
+        ledger.revoke("bob")
+        async with asyncio.timeout(2):
+            for task in (slow, other):
+                with pytest.raises(TimeoutError):
+                    await task
+        assert calls.running(alice) == calls.running(bob) == 0
 
 
 async def test_nobody_is_let_in_while_the_keys_cannot_be_read(

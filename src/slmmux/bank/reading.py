@@ -24,7 +24,7 @@ from slmmux.types import Kind
 Report: TypeAlias = Callable[[int], None]
 Change: TypeAlias = tuple[str | None, str | None, int, int, int, int]
 
-READ_BY = "read_by"  # metadata of a question whose answers cannot be read again
+READ_BY = "answers_read_by"  # metadata of a question whose answers cannot be read again
 
 _REMEMBERED = 1 << 18
 

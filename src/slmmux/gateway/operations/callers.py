@@ -84,16 +84,22 @@ class Callers:
         self._spend({call.key: call.record.unsettled()})
 
     async def _tick(self) -> None:
-        while self._calls:
-            await asyncio.sleep(_TICK_S)
-            used = {call.key: Used() for calls in self._calls.values() for call in calls}
-            for call in (call for calls in self._calls.values() for call in calls):
-                new = call.record.unsettled()
-                call.reserved = call.reserved.without(new)
-                used[call.key] += new
-            self._spend(used)
-            self._cut_revoked()
-        self._ticking = None
+        try:
+            while self._calls:
+                await asyncio.sleep(_TICK_S)
+                self._settle_all()
+                self._cut_revoked()
+        finally:
+            self._ticking = None
+
+    def _settle_all(self) -> None:
+        calls = [call for calls in self._calls.values() for call in calls]
+        used = {call.key: Used() for call in calls}
+        for call in calls:
+            new = call.record.unsettled()
+            call.reserved = call.reserved.without(new)
+            used[call.key] += new
+        self._spend(used)
 
     def _spend(self, used: Mapping[Key, Used]) -> None:
         some = {key: spent for key, spent in used.items() if spent != Used()}
@@ -113,5 +119,6 @@ class Callers:
         now = asyncio.get_running_loop().time()
         for identity in self._calls.keys() - there:
             for call in self._calls[identity]:
-                call.revoked = True
-                call.scope.reschedule(now)
+                if not call.revoked:  # it may take a moment to end
+                    call.revoked = True
+                    call.scope.reschedule(now)
