@@ -141,6 +141,15 @@ def test_a_model_that_is_left_alone_is_marked(operate: Operate, open_page: Any) 
         assert page.locator(".health .pill.bad").inner_text() == "b"
 
 
+def test_a_server_whose_models_are_all_left_alone_says_so(operate: Operate, open_page: Any) -> None:
+    server = operate(FaultEndpoint("server error"), breaker_failures=1)
+    with open_page(server) as page:
+        ask(page)
+        page.get_by_role("heading", name="No answer: the models failed").wait_for()
+        page.reload()
+        page.get_by_text("Server reaches no model").wait_for()
+
+
 def test_charts_fit_a_phone(operate: Operate, open_page: Any) -> None:
     with open_page(operate(FaultEndpoint(), FaultEndpoint()), width=360) as page:
         ask(page)

@@ -6,6 +6,7 @@ const SERVER = {
   unknown: ["", "asking how the server is"],
   ready: ["good", "ready"],
   busy: ["warn", "starting or stopping"],
+  alone: ["bad", "reaches no model"],
   gone: ["bad", "does not answer"],
 };
 // by the state of the breaker before a model's endpoint

@@ -63,7 +63,8 @@ class Page extends Component {
       await api.isReady();
       this.setState({ server: "ready" });
     } catch (error) {
-      this.setState({ server: error.status === 0 || error.status === 502 || error.status === 504 ? "gone" : "busy" });
+      const gone = [0, 502, 504].includes(error.status);
+      this.setState({ server: gone ? "gone" : error.code === "no_upstream" ? "alone" : "busy" });
     }
     // Again each time: what is served may have been reloaded, and breakers open and close.
     if (!this.state.keyWrong) await this.list(this.state.key);
