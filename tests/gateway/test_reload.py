@@ -11,11 +11,15 @@ import pytest
 
 from slmmux.bank import Bank
 from slmmux.config_gateway import GatewayConfig
+from slmmux.engines.base import Pool
 from slmmux.errors import ConfigError
+from slmmux.gateway.operations.guarded import Guard, unguarded
+from slmmux.gateway.operations.keeping import close_all_but, kept
 from slmmux.gateway.operations.ledger import Ledger
+from slmmux.gateway.operations.traces import Traces
 from slmmux.gateway.state import Serving
 from slmmux.sampling import SamplingLimits
-from slmmux.testing import FaultEndpoint, Step
+from slmmux.testing import FaultEndpoint, ScriptedEngine, Step
 from slmmux.types import Model
 
 
@@ -74,6 +78,32 @@ async def test_reloads_that_come_while_one_is_under_way_are_one_more(run: Any, u
         running.operations.reload(load)
     await until(lambda: "pool2" in running.gateway.serving.profiles)
     assert len(loads) == 2
+
+
+class Dear(ScriptedEngine):
+    """An engine that is dear to start, and runs."""
+
+    def stands_for(self, other: object) -> bool:
+        return isinstance(other, Dear) and other.endpoint == self.endpoint and not self.closed
+
+
+def pool_of(*engines: ScriptedEngine) -> Pool:
+    models = tuple(Model(name=f"{e.endpoint}{i}", model="m") for i, e in enumerate(engines))
+    return Pool(models, {m.name: e for m, e in zip(models, engines, strict=True)})
+
+
+async def test_engines_that_run_go_on_and_are_closed_by_the_last_pool_that_has_them() -> None:
+    guard = Guard(failures=3, wait_s=1, slow_s=60, on_call=lambda *_: None, traces=Traces())
+    same, gone, cheap = Dear(["1"], name="x"), Dear(["2"], name="y"), ScriptedEngine(["3"])
+    first = guard(pool_of(same, gone, cheap))
+    second = guard(kept(pool_of(Dear(["4"], name="x"), other := ScriptedEngine(["5"])), first))
+    assert list(map(unguarded, second.engines.values())) == [same, other]
+    await close_all_but(first, second)
+    assert [e.closed for e in (same, gone, cheap, other)] == [False, True, True, False]
+    # A third that fails to start closes what it would have begun, and nothing that is served.
+    third = guard(kept(pool_of(Dear(["6"], name="x"), failed := Dear(["7"], name="z")), second))
+    await close_all_but(third, second)
+    assert [e.closed for e in (same, other, failed)] == [False, False, True]
 
 
 def stormy(seed: int) -> FaultEndpoint:
