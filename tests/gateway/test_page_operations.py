@@ -150,6 +150,22 @@ def test_a_server_whose_models_are_all_left_alone_says_so(operate: Operate, open
         page.get_by_text("Server reaches no model").wait_for()
 
 
+def test_who_stops_a_vote_has_not_seen_it_fail(operate: Operate, open_page: Any) -> None:
+    with open_page(operate(FaultEndpoint("hang"))) as page:
+        ask(page)
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_role("link", name="Charts").click()
+        page.locator(".totals dd").get_by_text("1", exact=True).first.wait_for()
+        facts = dict(
+            zip(
+                page.locator("dt").all_inner_texts(),
+                page.locator("dd").all_inner_texts(),
+                strict=True,
+            )
+        )
+        assert (facts["Requests"], facts["Failed"]) == ("1", "0")
+
+
 def test_charts_fit_a_phone(operate: Operate, open_page: Any) -> None:
     with open_page(operate(FaultEndpoint(), FaultEndpoint()), width=360) as page:
         ask(page)

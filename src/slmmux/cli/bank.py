@@ -209,8 +209,8 @@ def _tell_comparison(bank: Path, found: "Comparison") -> None:
         )
     if found.settled:
         typer.echo(
-            f"  {found.settled:,} answers were read by their requests' own JSON Schema or tools, "
-            "and stay"
+            f"  {found.settled:,} answers were read by what only their requests held (a schema, "
+            "tools,\n  choices), and stay"
         )
     if found.unlike:
         typer.echo(f"  {found.unlike:,} of {found.texts:,} texts say another answer than the bank:")

@@ -33,7 +33,8 @@ export function snapshot(rows, time) {
   const requests = of("requests_total").filter(asks);
   const errors = of("upstream_errors_total");
   const spared = ({ labels }) => labels.error === "LeftAloneError"; // not sent: its breaker was open
-  const failed = requests.filter(({ labels }) => Number(labels.status) >= 400);
+  // 499: whoever asked has left
+  const failed = requests.filter(({ labels }) => Number(labels.status) >= 400 && labels.status !== "499");
   return {
     time,
     requests: total(requests),
