@@ -44,7 +44,7 @@ def test_options_go_to_the_models_and_the_answer_is_shown_with_its_own(
         assert page.locator(".recent").get_by_text("B) Paris").count() == 1
         page.get_by_role("link", name="Charts").click()
         page.get_by_role("link", name="Ask").click()
-        assert page.get_by_label("One option a line").is_visible()
+        page.get_by_label("One option a line").wait_for()
         options(page)
         page.locator("summary").nth(1).click()
         assert page.get_by_label("Answers are").is_enabled()
