@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -316,3 +317,32 @@ def test_settings_are_refused_with_what_to_write(tmp_path: Path) -> None:
         assert (done.returncode, "mine.db holds no API keys" in done.stderr) == (2, True)
         done = slmmux(tmp_path, "serve", "--log", "xml")
         assert (done.returncode, "it is plain or json" in done.stderr) == (2, True)
+
+
+def test_the_service_manager_hears_when_it_can_answer_and_when_it_stops(
+    tmp_path: Path, start: Callable[..., Gateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, FaultEndpoint() as endpoint:
+        manager.bind(str(tmp_path / "n"))
+        manager.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "n"))
+        configure(tmp_path, endpoint)
+        gateway = start()
+        assert manager.recv(100) == b"READY=1"
+        assert gateway.ask()[0] == 200
+        gateway.end()
+        assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_a_reload_before_there_is_anything_to_reload_ends_nothing() -> None:
+    program = (
+        "import os, signal\n"
+        "from slmmux.cli.serve import _hold_reloads\n"
+        "_hold_reloads()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "print('still here')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stdout) == (0, "still here\n")

@@ -82,6 +82,7 @@ def serve(
     vote, a member model's own name passes requests through. SIGHUP reads models and profiles
     again. Ctrl-C stops it, in good order.
     """
+    _hold_reloads()
     _require_extra()
     import asyncio
 
@@ -113,6 +114,13 @@ def serve(
             signum = runner.run(run(plan))
     if signum is not None:
         raise Interrupted(signum)
+
+
+def _hold_reloads() -> None:
+    """Let a SIGHUP before there is anything to reload pass: by itself it would end the process."""
+    import signal
+
+    signal.signal(signal.SIGHUP, lambda _signum, _frame: None)  # children do not inherit it
 
 
 def _require_extra() -> None:

@@ -12,6 +12,7 @@ from math import ceil
 from socket import socket
 from typing import TypeAlias
 
+from slmmux.cli.notify import notify
 from slmmux.cli.run_async import Stopper
 from slmmux.cli.show import working
 from slmmux.config_gateway import GatewayConfig, changed
@@ -83,6 +84,7 @@ async def run(plan: Plan) -> int | None:
     stopper = Stopper()
 
     def stop() -> None:
+        notify("STOPPING=1")
         server.should_exit = True
         starting.cancel()
 
@@ -97,6 +99,7 @@ async def run(plan: Plan) -> int | None:
             settle()
             gateway.ready = True
             plan.tell(gateway.serving, plan)
+            notify("READY=1")
     except BaseException:
         server.should_exit = True
         raise
