@@ -76,7 +76,9 @@ def bind(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"cannot listen on {host}, port {port}: {why}; choose another") from error
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {why}; --host and --port choose another address"
+        ) from error
     return listener
 
 

@@ -89,6 +89,13 @@ class Measures:
         self._degraded = counter("degraded", "Votes in which a model failed.", "served", "model")
         self._bank = counter("bank_samples", "Samples for the bank.", "outcome")
         self._reloads = counter("reloads", "Reloads of the configuration.", "outcome")
+        # From 0 on: an alert on a rise does not see the first one of a series that begins with it.
+        for outcomes, words in (
+            (self._bank, ("kept", "dropped")),
+            (self._reloads, ("taken", "refused")),
+        ):
+            for word in words:
+                outcomes.labels(word)
 
     def call(self, model: str, seconds: float, error: str | None) -> None:
         """An upstream call has ended."""
