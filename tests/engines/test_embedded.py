@@ -241,7 +241,7 @@ async def test_a_killed_server_is_started_again_once_and_no_more(
     os.kill(second, signal.SIGKILL)
     async with asyncio.timeout(2):  # nobody asks it anything
         await until(lambda: len(caplog.records) == 2)
-    assert "(signal 9" in caplog.records[1].getMessage()
+    assert "(signal 9: killed from outside" in caplog.records[1].getMessage()
     with pytest.raises(EmbeddedServerError, match=r"died again after its restart \(signal 9"):
         await fresh.draw(ask())
     assert set(servers()) == others

@@ -61,7 +61,7 @@ def schema(of: Any) -> dict[str, Any]:
         ("model", "pol", "model", "did you mean pool"),
         ("model", "pool:oracle", "model", "there is no model"),
         ("model", "", "model", "say which"),
-        ("model", 7, "model", "say which"),
+        ("model", 7, "model", "must be a name"),
         ("response_format", {"type": "xml"}, "response_format.type", "json_schema"),
         ("response_format", schema({"type": "no"}), SCHEMA, 'type: "no" is no type'),
         (

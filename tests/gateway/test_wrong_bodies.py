@@ -23,6 +23,7 @@ def user(content: Any) -> list[Any]:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"model": ["x"]}, "model"),
     ({"messages": "hi"}, "messages"),
     ({"messages": None}, "messages"),
     ({"messages": ["hi"]}, "messages.0"),

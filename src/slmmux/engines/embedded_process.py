@@ -30,6 +30,7 @@ _REQUEST_TIMEOUT_S = 600.0  # a full queue on a slow machine is not a failure
 _START_TIMEOUT_S = 300.0  # gigabytes from a slow disk
 _STOP_TIMEOUT_S = 5.0
 _DEATH_GRACE_S = 1.0  # a killed process closes its sockets before it can be waited for
+_KILLED = -9  # SIGKILL, as a return code
 _LOG_TAIL_LINES = 8
 _LOG_TAIL_BYTES = 4096
 _POLL_S = 0.05
@@ -143,6 +144,8 @@ class ServerProcess:
     def last_words(self) -> str:
         """How the process ended, and the end of its log."""
         code = self._process.returncode
+        if code == _KILLED:  # what it wrote before has nothing to do with it
+            return "signal 9: killed from outside, by the system where memory ran out"
         end = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         written = os.fstat(self._log.fileno()).st_size
         # Not `seek`: the child writes at the position that both share.

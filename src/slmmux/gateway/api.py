@@ -85,7 +85,9 @@ class Endpoints:
         serving = self.gateway.serving  # a reload does not touch requests that have begun
         body = await read_body(request, self.gateway.caps)
         name = body.get("model")
-        if not isinstance(name, str) or not name:
+        if name is not None and not isinstance(name, str):
+            raise RequestError("model must be a name; GET /v1/models lists them", param="model")
+        if not name:
             raise RequestError("model: say which; GET /v1/models lists them", param="model")
         found = serving.find(name)
         if (watch := WATCH.get()) is not None:
