@@ -3,13 +3,13 @@
 import itertools
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from slmmux.answers.latex import normalise
 from slmmux.answers.numbers import DECIMAL, TOKEN, exact
 from slmmux.answers.quantities import last_compound, leading_compound
 from slmmux.answers.ranges import range_key
 from slmmux.answers.remarks import without_remark
+from slmmux.answers.remembered import remembered
 from slmmux.answers.units import split_unit
 from slmmux.answers.words import words_in
 
@@ -60,15 +60,11 @@ _MAX_WORDS = 6
 # What states an answer is shorter; some patterns are slow on what is not.
 _LONGEST = 2000
 _WINDOW = 200
-_SHORT = 64  # characters of what is worth remembering
 
 
+@remembered
 def math_in(fragment: str) -> str | None:
     """The expression in a statement's text, with its unit; a few words count as a text answer."""
-    return _math_in(fragment) if len(fragment) > _SHORT else _short_math_in(fragment)
-
-
-def _math_in(fragment: str) -> str | None:
     fragment = without_remark(fragment[:_LONGEST].strip()).strip("*_`").strip()
     fragment = _LEADING.sub("", fragment, count=1)
     if quantity := leading_compound(fragment) or _ranged(_TAIL.sub("", fragment)):
@@ -88,15 +84,12 @@ def _math_in(fragment: str) -> str | None:
     return fragment if len(fragment.split()) <= _MAX_WORDS else None
 
 
+@remembered
 def number_in(fragment: str) -> str | None:
     r"""The number in a statement's text: after the last “=”, the first one; None without a number.
 
     An expression that is no plain number (`2\sqrt{3}`) comes back whole, never as its first digit.
     """
-    return _number_in(fragment) if len(fragment) > _SHORT else _short_number_in(fragment)
-
-
-def _number_in(fragment: str) -> str | None:
     expression = math_in(fragment)
     if expression is None:
         return None
@@ -113,11 +106,6 @@ def _number_in(fragment: str) -> str | None:
     if token is None or _GOES_ON.match(stated, token.end()):
         return expression if token else None
     return token[0].strip()
-
-
-# Samples of one question mostly say the same few things.
-_short_math_in = lru_cache(maxsize=4096)(_math_in)
-_short_number_in = lru_cache(maxsize=4096)(_number_in)
 
 
 def last_expression(reply: str) -> str | None:

@@ -2,14 +2,13 @@
 
 import re
 from fractions import Fraction
-from functools import lru_cache
 
+from slmmux.answers.remembered import remembered
 from slmmux.answers.words import SCALES
 
 _GROUPING = re.compile(r"[, \u00a0\u2009\u202f]")
 # Python refuses to print integers beyond 4,300 digits; longer numbers are no answers.
 _MAX_DIGITS = 4000
-_SHORT = 64  # characters of what is worth remembering
 
 DECIMAL = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)"
 _SCALES = {"hundred": 100, **SCALES}
@@ -34,25 +33,19 @@ TOKEN = re.compile(
 )
 
 
+@remembered
 def exact(text: str) -> Fraction | None:
     r"""The value of a string that is one number and nothing else, else None.
 
     Reads signs, thousands separators, decimals, exponents, `a/b`, `\frac{a}{b}`, mixed numbers and
     percents (50% is 1/2).
     """
-    return _exact(text) if len(text) > _SHORT else _short_exact(text)
-
-
-def _exact(text: str) -> Fraction | None:
     if len(text) > _MAX_DIGITS:
         return None
     if plain := _PLAIN.fullmatch(text):
         return _plain(plain)
     ratio = _RATIO.fullmatch(text)
     return _ratio(ratio) if ratio else None
-
-
-_short_exact = lru_cache(maxsize=4096)(_exact)  # samples of one question mostly say the same
 
 
 def _plain(match: re.Match[str]) -> Fraction | None:
